@@ -1,0 +1,225 @@
+/**
+ * @file What the accounting throws, and how to recognise a refusal.
+ */
+
+import type { ConcreteLimit, Direction, Resource, ScopeKind } from './types.ts'
+
+/**
+ * Everything that is known of a refusal
+ */
+export interface RefusalDetail {
+  /** Name of the scope whose limit it was */
+  scope: string
+  /** What kind of scope that is */
+  kind: ScopeKind
+  /** The scopes from the one that was asked down to the one that refused */
+  path: string[]
+  /** The limit that was hit, as it is called in the configuration */
+  resource: Resource
+  /** Of the stream or connection that was refused, if it was one */
+  direction?: Direction
+  /** In use at the time; bytes for memory */
+  current: number
+  /** What was asked for on top of it */
+  attempted: number
+  /** The value of the limit */
+  limit: ConcreteLimit[Resource]
+  /** Of a memory reservation */
+  priority?: number
+  /** What to change, such as `limits.system.memory` */
+  option: string
+}
+
+const WORDS: Record<Resource, string> = {
+  streams: 'streams',
+  inboundStreams: 'inbound streams',
+  outboundStreams: 'outbound streams',
+  connections: 'connections',
+  inboundConnections: 'inbound connections',
+  outboundConnections: 'outbound connections',
+  fileDescriptors: 'file descriptors',
+  memory: 'bytes of memory'
+}
+
+/**
+ * A limit of this node's resource manager was hit: a reservation was refused
+ * here, locally, and nothing was changed by it. It may succeed later.
+ */
+export class ResourceLimitExceededError extends Error implements RefusalDetail {
+  static name = 'ResourceLimitExceededError'
+
+  readonly scope: string
+  readonly kind: ScopeKind
+  readonly path: string[]
+  readonly resource: Resource
+  readonly direction?: Direction
+  readonly current: number
+  readonly attempted: number
+  readonly limit: ConcreteLimit[Resource]
+  readonly priority?: number
+  readonly option: string
+  readonly temporary = true
+
+  constructor (detail: RefusalDetail) {
+    super(explain(detail))
+    this.name = 'ResourceLimitExceededError'
+    this.scope = detail.scope
+    this.kind = detail.kind
+    this.path = detail.path
+    this.resource = detail.resource
+    this.direction = detail.direction
+    this.current = detail.current
+    this.attempted = detail.attempted
+    this.limit = detail.limit
+    this.priority = detail.priority
+    this.option = detail.option
+  }
+}
+
+function explain (detail: RefusalDetail): string {
+  const share = detail.priority != null && detail.priority < 255
+    ? ` of which priority ${detail.priority} may use ${detail.priority + 1}/256`
+    : ''
+
+  return `Local resource limit exceeded: ${detail.scope} may hold ${detail.limit} ${WORDS[detail.resource]}${share}, ` +
+    `${detail.current} in use, ${detail.attempted} more asked for; raise ${detail.option} if this is legitimate`
+}
+
+/**
+ * Makes a refusal without a stack trace. Refusals are what a flood makes a node
+ * do most, and capturing a stack costs more than the rest of a refusal together.
+ *
+ * `Error.stackTraceLimit` is put back before anybody else can run, where it can
+ * be set at all (it cannot be under frozen intrinsics, engines other than V8
+ * ignore it).
+ */
+export function refusal (detail: RefusalDetail): ResourceLimitExceededError {
+  const limit = Error.stackTraceLimit
+  const settable = Reflect.set(Error, 'stackTraceLimit', 0)
+
+  try {
+    return new ResourceLimitExceededError(detail)
+  } finally {
+    if (settable) {
+      Error.stackTraceLimit = limit
+    }
+  }
+}
+
+/**
+ * The scope has ended (`done` was called, or it was collected): it accepts
+ * nothing any more
+ */
+export class ScopeClosedError extends Error {
+  static name = 'ScopeClosedError'
+
+  /** Name of the scope that has ended */
+  readonly scope: string
+  /** The scopes from the one that was asked down to the one that has ended */
+  readonly path: string[]
+
+  constructor (path: string[]) {
+    const scope = path[path.length - 1]
+    super(`The resource scope ${scope} has ended`)
+    this.name = 'ScopeClosedError'
+    this.scope = scope
+    this.path = path
+  }
+}
+
+/**
+ * The peer, protocol or service of a scope can be set only once
+ */
+export class ScopeAttachedError extends Error {
+  static name = 'ScopeAttachedError'
+
+  constructor (scope: string, to: string) {
+    super(`The resource scope ${scope} belongs to ${to} already`)
+    this.name = 'ScopeAttachedError'
+  }
+}
+
+/**
+ * A stream needs its protocol before it can be given its service
+ */
+export class ScopeNotAttachedError extends Error {
+  static name = 'ScopeNotAttachedError'
+
+  constructor (scope: string) {
+    super(`The protocol of the resource scope ${scope} must be set before its service`)
+    this.name = 'ScopeNotAttachedError'
+  }
+}
+
+/**
+ * A size, priority, direction or name that makes no sense
+ */
+export class InvalidReservationError extends Error {
+  static name = 'InvalidReservationError'
+
+  constructor (message: string) {
+    super(message)
+    this.name = 'InvalidReservationError'
+  }
+}
+
+/**
+ * A limit, or something else in the configuration, that makes no sense
+ */
+export class InvalidLimitError extends Error {
+  static name = 'InvalidLimitError'
+
+  /** Where it stands, such as `limits.system.memory` */
+  readonly path: string
+  readonly value: unknown
+  /** What may stand there */
+  readonly allowed: string
+
+  constructor (path: string, value: unknown, allowed: string) {
+    super(`${path} is ${show(value)}, allowed is ${allowed}`)
+    this.name = 'InvalidLimitError'
+    this.path = path
+    this.value = value
+    this.allowed = allowed
+  }
+}
+
+function show (value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value)
+    case 'bigint':
+      return `${value}n`
+    case 'function':
+      return 'a function'
+    case 'object':
+      return value === null ? 'null' : (Array.isArray(value) ? 'an array' : 'an object')
+    default:
+      return String(value)
+  }
+}
+
+// how many errors inside errors are looked at, an error may be its own cause
+const MAX_DEPTH = 8
+
+/**
+ * Whether a limit of this node's resource manager is the reason for an error.
+ * Sees through `cause` and through the errors of an `AggregateError`, which is
+ * what js-libp2p throws when a dial to several addresses fails.
+ */
+export function isResourceLimitExceeded (err: unknown): boolean {
+  return search(err, MAX_DEPTH)
+}
+
+function search (err: any, depth: number): boolean {
+  if (err == null || typeof err !== 'object' || depth === 0) {
+    return false
+  }
+
+  if (err.name === 'ResourceLimitExceededError') {
+    return true
+  }
+
+  return search(err.cause, depth - 1) ||
+    (Array.isArray(err.errors) && err.errors.some((e: unknown) => search(e, depth - 1)))
+}

@@ -1,0 +1,243 @@
+/**
+ * @file All scopes of one manager: the four at the top, the named ones by their
+ * names (made when first used, collected when unused), and the opening of
+ * connection and stream scopes.
+ */
+
+import { compare } from 'uint8arrays/compare'
+import { InvalidReservationError } from './errors.ts'
+import { assertName, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
+import type { ScopeEnvironment } from './scope.ts'
+import type { NamedNode, NamedScopes, Realm } from './scopes.ts'
+import type { ConnectionManagementScope, Direction, Limiter, ResourceScope, ScopeStat, StreamManagementScope } from './types.ts'
+import type { PeerId } from '@libp2p/interface'
+
+/**
+ * What every scope holds now. Maps are by name, those per peer by name, then by
+ * peer ID.
+ */
+export interface ScopeStats {
+  system: ScopeStat
+  transient: ScopeStat
+  allowlistedSystem: ScopeStat
+  allowlistedTransient: ScopeStat
+  services: Map<string, ScopeStat>
+  servicePeers: Map<string, Map<string, ScopeStat>>
+  protocols: Map<string, ScopeStat>
+  protocolPeers: Map<string, Map<string, ScopeStat>>
+  peers: Map<string, ScopeStat>
+}
+
+export class ScopeRegistry implements NamedScopes {
+  readonly standard: Realm
+  readonly allowlisted: Realm
+
+  private readonly environment: ScopeEnvironment
+  private limiter: Limiter
+  private readonly services = new Map<string, ServiceNode>()
+  private readonly protocols = new Map<string, ProtocolNode>()
+  private readonly peers = new Map<string, PeerNode>()
+  private connectionsOpened = 0
+  private streamsOpened = 0
+
+  constructor (environment: ScopeEnvironment, limiter: Limiter) {
+    this.environment = environment
+    this.limiter = limiter
+    this.standard = this.realm('system', 'transient')
+    this.allowlisted = this.realm('allowlistedSystem', 'allowlistedTransient')
+  }
+
+  openConnection (direction: Direction, usesFileDescriptor: boolean): ConnectionManagementScope {
+    const inbound = isInbound(direction)
+    const scope = new ConnectionNode(this.environment, this.limiter.limitFor('connection'), ++this.connectionsOpened, this, this.standard)
+    scope.open(inbound, usesFileDescriptor ? 1 : 0)
+
+    return scope
+  }
+
+  openStream (peer: PeerId, direction: Direction): StreamManagementScope {
+    const inbound = isInbound(direction)
+    const scope = new StreamNode(this.environment, this.limiter.limitFor('stream'), ++this.streamsOpened, this, this.standard, this.peerScope(peer))
+    scope.open(inbound)
+
+    return scope
+  }
+
+  peerScope (peer: PeerId): PeerNode {
+    const key = peerKey(peer)
+    let scope = this.peers.get(key)
+
+    if (scope === undefined) {
+      scope = new PeerNode(this.environment, this.limiter.limitFor('peer', key), peer, this.standard)
+      this.peers.set(key, scope)
+    }
+
+    return scope
+  }
+
+  protocolScope (protocol: string): ProtocolNode {
+    let scope = this.protocols.get(protocol)
+
+    if (scope === undefined) {
+      assertName('protocol', protocol)
+      scope = new ProtocolNode(this.environment, this.limiter.limitFor('protocol', protocol), protocol, this.standard,
+        () => this.limiter.limitFor('protocolPeer', protocol))
+      this.protocols.set(protocol, scope)
+    }
+
+    return scope
+  }
+
+  serviceScope (service: string): ServiceNode {
+    let scope = this.services.get(service)
+
+    if (scope === undefined) {
+      assertName('service', service)
+      scope = new ServiceNode(this.environment, this.limiter.limitFor('service', service), service, this.standard,
+        () => this.limiter.limitFor('servicePeer', service))
+      this.services.set(service, scope)
+    }
+
+    return scope
+  }
+
+  /**
+   * Names in byte order
+   */
+  listServices (): string[] {
+    return sortedNames(this.services)
+  }
+
+  /**
+   * Names in byte order
+   */
+  listProtocols (): string[] {
+    return sortedNames(this.protocols)
+  }
+
+  /**
+   * In byte order of the IDs
+   */
+  listPeers (): PeerId[] {
+    return [...this.peers.values()]
+      .map(scope => ({ peer: scope.peer, bytes: scope.peer.toMultihash().bytes }))
+      .sort((a, b) => compare(a.bytes, b.bytes))
+      .map(({ peer }) => peer)
+  }
+
+  stat (): ScopeStats {
+    return {
+      system: this.standard.system.stat(),
+      transient: this.standard.transient.stat(),
+      allowlistedSystem: this.allowlisted.system.stat(),
+      allowlistedTransient: this.allowlisted.transient.stat(),
+      services: stats(this.services),
+      servicePeers: peerStats(this.services),
+      protocols: stats(this.protocols),
+      protocolPeers: peerStats(this.protocols),
+      peers: stats(this.peers)
+    }
+  }
+
+  /**
+   * Removes peers and protocols that hold nothing, that nobody views or has a
+   * span in, and whose limit nobody has set. What one peer uses of services and
+   * protocols goes with the peer. Services stay: there are few of them.
+   */
+  removeUnused (): void {
+    for (const [name, scope] of this.protocols) {
+      if (scope.unused) {
+        scope.collect()
+        this.protocols.delete(name)
+      }
+    }
+
+    for (const [key, scope] of this.peers) {
+      if (!scope.unused) {
+        continue
+      }
+
+      scope.collect()
+      this.peers.delete(key)
+
+      for (const parent of [...this.services.values(), ...this.protocols.values()]) {
+        parent.forgetPeer(scope)
+      }
+    }
+  }
+
+  /**
+   * Runs a callback with a scope that is kept from collection meanwhile, until
+   * the promise settles if the callback returns one
+   */
+  view<S extends ResourceScope & { holds: number }, T> (scope: S, fn: (scope: S) => T): T {
+    let result: T
+    scope.holds++
+
+    try {
+      result = fn(scope)
+    } catch (err) {
+      scope.holds--
+      throw err
+    }
+
+    if (result instanceof Promise) {
+      const release = (): void => { scope.holds-- }
+      result.then(release, release)
+    } else {
+      scope.holds--
+    }
+
+    return result
+  }
+
+  private realm (system: 'system' | 'allowlistedSystem', transient: 'transient' | 'allowlistedTransient'): Realm {
+    const realm = {
+      system: new RootNode(this.environment, system, this.limiter.limitFor(system)),
+      transient: new RootNode(this.environment, transient, this.limiter.limitFor(transient))
+    }
+    realm.transient.above = [realm.system.account]
+
+    return realm
+  }
+}
+
+function isInbound (direction: Direction): boolean {
+  if (direction === 'inbound') {
+    return true
+  }
+
+  if (direction === 'outbound') {
+    return false
+  }
+
+  throw new InvalidReservationError(`The direction is ${String(direction)}, allowed are 'inbound' and 'outbound'`)
+}
+
+function peerKey (peer: PeerId): string {
+  if (typeof peer?.toMultihash !== 'function') {
+    throw new InvalidReservationError(`The peer is ${String(peer)}, allowed is a PeerId`)
+  }
+
+  return peer.toString()
+}
+
+const encoder = new TextEncoder()
+
+function sortedNames (scopes: Map<string, unknown>): string[] {
+  return [...scopes.keys()]
+    .map(name => ({ name, bytes: encoder.encode(name) }))
+    .sort((a, b) => compare(a.bytes, b.bytes))
+    .map(({ name }) => name)
+}
+
+function stats (scopes: Map<string, NamedNode>): Map<string, ScopeStat> {
+  return new Map([...scopes].map(([name, scope]) => [name, scope.stat()]))
+}
+
+function peerStats (scopes: Map<string, ServiceNode | ProtocolNode>): Map<string, Map<string, ScopeStat>> {
+  return new Map([...scopes].map(([name, scope]) => [
+    name,
+    new Map([...scope.peers].map(([peer, node]) => [peer.peer.toString(), node.stat()]))
+  ]))
+}

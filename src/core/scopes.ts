@@ -1,0 +1,454 @@
+/**
+ * @file The roles that scopes play: system and transient, services, protocols
+ * and peers, connections and streams, and how a connection or stream moves from
+ * one place in the DAG to another.
+ */
+
+import { InvalidReservationError, ScopeAttachedError, ScopeNotAttachedError } from './errors.ts'
+import { optionOf } from './limit.ts'
+import { EndableScope, refuse, Scope } from './scope.ts'
+import type { Account } from './account.ts'
+import type { ScopeEnvironment } from './scope.ts'
+import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ScopeKind, ServiceScope, StreamManagementScope } from './types.ts'
+import type { PeerId } from '@libp2p/interface'
+
+/**
+ * Where the named scopes are found
+ */
+export interface NamedScopes {
+  peerScope(peer: PeerId): PeerNode
+  protocolScope(protocol: string): ProtocolNode
+  serviceScope(service: string): ServiceNode
+}
+
+/**
+ * The pair of scopes at the top that a connection or stream counts in: the
+ * ordinary ones or the allowlisted ones
+ */
+export interface Realm {
+  readonly system: RootNode
+  readonly transient: RootNode
+}
+
+/**
+ * System and transient, and their allowlisted twins
+ */
+export class RootNode extends Scope {
+  get name (): string {
+    return this.kind
+  }
+}
+
+/**
+ * A scope that is found by its name, made when first used and collected when
+ * nobody uses it
+ */
+export abstract class NamedNode extends Scope {
+  /**
+   * Whether a limit was set for this very scope while running, which collecting
+   * it would forget
+   */
+  sticky = false
+
+  protected readonly key: string
+
+  constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, above: readonly Account[]) {
+    super(environment, kind, limit)
+    this.key = key
+    this.above = above
+  }
+
+  get option (): string {
+    return optionOf(this.kind, this.key)
+  }
+
+  get unused (): boolean {
+    return this.account.empty && this.holds === 0 && !this.sticky
+  }
+
+  setLimit (limit: Limit): void {
+    super.setLimit(limit)
+    this.sticky = true
+  }
+
+  /**
+   * Called when it is collected, whoever kept it can use it no more
+   */
+  collect (): void {
+    this.end()
+  }
+}
+
+export class PeerNode extends NamedNode implements PeerScope {
+  readonly peer: PeerId
+  private readonly streamEdges: readonly Account[]
+  private readonly connectionEdges: readonly Account[]
+  private readonly home: Realm
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, peer: PeerId, home: Realm) {
+    super(environment, 'peer', limit, peer.toString(), [home.system.account])
+    this.peer = peer
+    this.home = home
+    this.streamEdges = this.streamsIn(home)
+    this.connectionEdges = this.connectionsIn(home)
+  }
+
+  get name (): string {
+    return `peer:${this.key}`
+  }
+
+  /**
+   * The accounts above a stream that is not negotiated. All streams of a peer
+   * share one array.
+   */
+  aboveStream (realm: Realm): readonly Account[] {
+    return realm === this.home ? this.streamEdges : this.streamsIn(realm)
+  }
+
+  /**
+   * The accounts above a connection of this peer
+   */
+  aboveConnection (realm: Realm): readonly Account[] {
+    return realm === this.home ? this.connectionEdges : this.connectionsIn(realm)
+  }
+
+  private streamsIn (realm: Realm): readonly Account[] {
+    return [this.account, realm.transient.account, realm.system.account]
+  }
+
+  private connectionsIn (realm: Realm): readonly Account[] {
+    return [this.account, realm.system.account]
+  }
+}
+
+/**
+ * What one peer uses of one service or protocol. Nothing is reserved here
+ * directly, so it has no scopes above.
+ */
+export class PerPeerNode extends NamedNode {
+  private readonly parent: NamedNode
+  private readonly peer: PeerNode
+
+  constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, parent: NamedNode, peer: PeerNode) {
+    super(environment, kind, limit, key, [])
+    this.parent = parent
+    this.peer = peer
+  }
+
+  get name (): string {
+    return `${this.parent.name}.${this.peer.name}`
+  }
+}
+
+/**
+ * What one peer uses of one protocol, and the accounts above its streams
+ */
+export class ProtocolPeerNode extends PerPeerNode {
+  private readonly home: Realm
+  private readonly streamEdges: readonly Account[]
+  private serviceEdges?: { service: ServiceNode, servicePeer: PerPeerNode, edges: readonly Account[] }
+  private readonly protocolNode: ProtocolNode
+  private readonly peerNode: PeerNode
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, key: string, protocol: ProtocolNode, peer: PeerNode, home: Realm) {
+    super(environment, 'protocolPeer', limit, key, protocol, peer)
+    this.protocolNode = protocol
+    this.peerNode = peer
+    this.home = home
+    this.streamEdges = this.streamsIn(home)
+  }
+
+  aboveStream (realm: Realm): readonly Account[] {
+    return realm === this.home ? this.streamEdges : this.streamsIn(realm)
+  }
+
+  /**
+   * A protocol hardly ever belongs to more than one service, so the array of
+   * the last one is enough to keep
+   */
+  aboveServiceStream (realm: Realm, service: ServiceNode, servicePeer: PerPeerNode): readonly Account[] {
+    if (realm !== this.home) {
+      return this.serviceStreamsIn(realm, service, servicePeer)
+    }
+
+    if (this.serviceEdges?.servicePeer !== servicePeer) {
+      this.serviceEdges = { service, servicePeer, edges: this.serviceStreamsIn(realm, service, servicePeer) }
+    }
+
+    return this.serviceEdges.edges
+  }
+
+  private streamsIn (realm: Realm): readonly Account[] {
+    return [this.peerNode.account, this.account, this.protocolNode.account, realm.system.account]
+  }
+
+  private serviceStreamsIn (realm: Realm, service: ServiceNode, servicePeer: PerPeerNode): readonly Account[] {
+    return [this.peerNode.account, this.account, servicePeer.account, this.protocolNode.account, service.account, realm.system.account]
+  }
+}
+
+/**
+ * A service or protocol: the scope of all its streams, and those of each peer
+ */
+abstract class ScopeWithPeers<T extends PerPeerNode> extends NamedNode {
+  readonly peers = new Map<PeerNode, T>()
+
+  forPeer (peer: PeerNode): T {
+    let node = this.peers.get(peer)
+
+    if (node === undefined) {
+      node = this.create(peer)
+      this.peers.set(peer, node)
+    }
+
+    return node
+  }
+
+  forgetPeer (peer: PeerNode): void {
+    this.peers.get(peer)?.collect()
+    this.peers.delete(peer)
+  }
+
+  collect (): void {
+    super.collect()
+
+    for (const node of this.peers.values()) {
+      node.collect()
+    }
+
+    this.peers.clear()
+  }
+
+  protected abstract create (peer: PeerNode): T
+}
+
+export class ProtocolNode extends ScopeWithPeers<ProtocolPeerNode> implements ProtocolScope {
+  readonly protocol: string
+  private readonly peerLimit: () => ConcreteLimit
+  private readonly home: Realm
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, protocol: string, home: Realm, peerLimit: () => ConcreteLimit) {
+    super(environment, 'protocol', limit, protocol, [home.system.account])
+    this.protocol = protocol
+    this.home = home
+    this.peerLimit = peerLimit
+  }
+
+  get name (): string {
+    return `protocol:${this.key}`
+  }
+
+  protected create (peer: PeerNode): ProtocolPeerNode {
+    return new ProtocolPeerNode(this.environment, this.peerLimit(), this.protocol, this, peer, this.home)
+  }
+}
+
+export class ServiceNode extends ScopeWithPeers<PerPeerNode> implements ServiceScope {
+  readonly service: string
+  private readonly peerLimit: () => ConcreteLimit
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, service: string, home: Realm, peerLimit: () => ConcreteLimit) {
+    super(environment, 'service', limit, service, [home.system.account])
+    this.service = service
+    this.peerLimit = peerLimit
+  }
+
+  get name (): string {
+    return `service:${this.key}`
+  }
+
+  protected create (peer: PeerNode): PerPeerNode {
+    return new PerPeerNode(this.environment, 'servicePeer', this.peerLimit(), this.service, this, peer)
+  }
+}
+
+export class ConnectionNode extends EndableScope implements ConnectionManagementScope {
+  peerScope?: PeerNode
+
+  private readonly number: number
+  private readonly named: NamedScopes
+  private readonly realm: Realm
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm) {
+    super(environment, 'connection', limit)
+    this.number = number
+    this.named = named
+    this.realm = realm
+  }
+
+  get name (): string {
+    return `conn-${this.number}`
+  }
+
+  /**
+   * Asks the scope itself and all above for room for one connection and takes it
+   */
+  open (inbound: boolean, fileDescriptors: number): void {
+    const above = [this.realm.transient.account, this.realm.system.account]
+
+    for (const account of [this.account, ...above]) {
+      const blocked = account.blocksConnection(inbound, fileDescriptors)
+
+      if (blocked !== undefined) {
+        refuse(this, account, blocked, 1, inbound ? 'inbound' : 'outbound')
+      }
+    }
+
+    if (inbound) {
+      this.account.inboundConnections = 1
+    } else {
+      this.account.outboundConnections = 1
+    }
+
+    this.account.fileDescriptors = fileDescriptors
+    this.above = above
+
+    for (const account of above) {
+      account.add(this.account)
+    }
+  }
+
+  setPeer (peer: PeerId): void {
+    this.assertOpen()
+
+    if (this.peerScope !== undefined) {
+      throw new ScopeAttachedError(this.name, this.peerScope.name)
+    }
+
+    const scope = this.named.peerScope(peer)
+    assertFits(scope, this)
+
+    this.realm.transient.account.subtract(this.account)
+    scope.account.add(this.account)
+    this.above = scope.aboveConnection(this.realm)
+    this.peerScope = scope
+  }
+}
+
+export class StreamNode extends EndableScope implements StreamManagementScope {
+  readonly peerScope: PeerNode
+  serviceScope?: ServiceNode
+
+  private protocolPeer?: ProtocolPeerNode
+  private protocolNode?: ProtocolNode
+  private readonly number: number
+  private readonly named: NamedScopes
+  private readonly realm: Realm
+
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode) {
+    super(environment, 'stream', limit)
+    this.number = number
+    this.named = named
+    this.realm = realm
+    this.peerScope = peer
+  }
+
+  get name (): string {
+    return `stream-${this.number}`
+  }
+
+  get protocolScope (): ProtocolNode | undefined {
+    return this.protocolNode
+  }
+
+  /**
+   * Asks the scope itself and all above for room for one stream and takes it
+   */
+  open (inbound: boolean): void {
+    const above = this.peerScope.aboveStream(this.realm)
+    let by = this.account
+    let blocked = by.blocksStream(inbound)
+
+    for (let i = 0; blocked === undefined && i < above.length; i++) {
+      by = above[i]
+      blocked = by.blocksStream(inbound)
+    }
+
+    if (blocked !== undefined) {
+      refuse(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
+    }
+
+    if (inbound) {
+      this.account.inboundStreams = 1
+    } else {
+      this.account.outboundStreams = 1
+    }
+
+    this.above = above
+
+    for (let i = 0; i < above.length; i++) {
+      above[i].add(this.account)
+    }
+  }
+
+  setProtocol (protocol: string): void {
+    this.assertOpen()
+
+    if (this.protocolNode !== undefined) {
+      throw new ScopeAttachedError(this.name, this.protocolNode.name)
+    }
+
+    const scope = this.named.protocolScope(protocol)
+    const scopeOfPeer = scope.forPeer(this.peerScope)
+    assertFits(scope, this)
+    assertFits(scopeOfPeer, this)
+
+    this.realm.transient.account.subtract(this.account)
+    scope.account.add(this.account)
+    scopeOfPeer.account.add(this.account)
+    this.above = scopeOfPeer.aboveStream(this.realm)
+    this.protocolNode = scope
+    this.protocolPeer = scopeOfPeer
+  }
+
+  setService (service: string): void {
+    this.assertOpen()
+
+    if (this.serviceScope !== undefined) {
+      throw new ScopeAttachedError(this.name, this.serviceScope.name)
+    }
+
+    if (this.protocolPeer === undefined) {
+      throw new ScopeNotAttachedError(this.name)
+    }
+
+    const scope = this.named.serviceScope(service)
+    const scopeOfPeer = scope.forPeer(this.peerScope)
+    assertFits(scope, this)
+    assertFits(scopeOfPeer, this)
+
+    scope.account.add(this.account)
+    scopeOfPeer.account.add(this.account)
+    this.above = this.protocolPeer.aboveServiceStream(this.realm, scope, scopeOfPeer)
+    this.serviceScope = scope
+  }
+}
+
+/**
+ * Throws unless a scope has room for all that a connection or stream holds. What
+ * moves was let in before, so no lower priority than the highest holds it up.
+ */
+function assertFits (scope: Scope, leaf: Scope): void {
+  const blocked = scope.account.blocks(leaf.account)
+
+  if (blocked === undefined) {
+    return
+  }
+
+  if (blocked === 'memory') {
+    refuse(scope, scope.account, blocked, leaf.account.memory, undefined, 255)
+  }
+
+  const inbound = leaf.account.inboundStreams + leaf.account.inboundConnections > 0
+
+  refuse(scope, scope.account, blocked, 1, inbound ? 'inbound' : 'outbound')
+}
+
+/**
+ * @throws {InvalidReservationError} unless it is a string
+ */
+export function assertName (what: string, name: unknown): void {
+  if (typeof name !== 'string') {
+    throw new InvalidReservationError(`The name of a ${what} is ${String(name)}, allowed is a string`)
+  }
+}

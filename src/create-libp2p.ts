@@ -1,0 +1,42 @@
+/**
+ * @file libp2p's `createLibp2p` with a `resourceManager` option.
+ */
+
+import { InvalidParametersError } from '@libp2p/interface'
+import { createLibp2p as create } from 'libp2p'
+import type { ResourceManager } from './core/types.ts'
+import type { ResourceManagerComponents } from './resource-manager.ts'
+import type { ServiceMap } from '@libp2p/interface'
+import type { Libp2p, Libp2pOptions } from 'libp2p'
+
+/**
+ * Makes a resource manager for a node
+ */
+export interface ResourceManagerFactory<M extends ResourceManager = ResourceManager> {
+  (components: ResourceManagerComponents): M
+}
+
+export type ProtectedLibp2pOptions<T extends ServiceMap, M extends ResourceManager> = Libp2pOptions<T> & {
+  /**
+   * What the node asks before it uses a resource
+   */
+  resourceManager: ResourceManagerFactory<M>
+}
+
+/**
+ * The resource manager goes in as the first service, so that it is in place
+ * before any other is made.
+ *
+ * @throws {InvalidParametersError} if there is a service of this name as well
+ */
+export async function createProtectedLibp2p<T extends ServiceMap, M extends ResourceManager> (options: ProtectedLibp2pOptions<T, M>): Promise<Libp2p<T & { resourceManager: M }>> {
+  const { resourceManager, ...rest } = options
+
+  if (rest.services != null && 'resourceManager' in rest.services) {
+    throw new InvalidParametersError('Give the resource manager either as the resourceManager option or as a service of that name, not as both')
+  }
+
+  const services: any = { resourceManager, ...rest.services }
+
+  return create<T & { resourceManager: M }>({ ...rest, services })
+}

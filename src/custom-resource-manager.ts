@@ -1,0 +1,106 @@
+/**
+ * @file Hooks a user's own implementation of the `ResourceManager` interface
+ * into a node.
+ */
+
+import { serviceCapabilities } from '@libp2p/interface'
+import { NodeHooks } from './libp2p/node-hooks.ts'
+import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
+import type { HookedComponents } from './libp2p/install.ts'
+import type { ServiceProtocols } from './libp2p/services.ts'
+import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+export interface CustomResourceManagerInit {
+  /**
+   * Your own implementation, asked in place of the canonical one
+   */
+  manager: ResourceManager
+
+  /**
+   * The protocols of your own services, by service name
+   *
+   * @default {}
+   */
+  services?: ServiceProtocols
+}
+
+export class CustomResourceManager implements ResourceManager, Startable {
+  /** The user's own */
+  readonly manager: ResourceManager
+  private readonly hooks: NodeHooks
+
+  constructor (init: CustomResourceManagerInit, components: HookedComponents) {
+    this.manager = init.manager
+    this.hooks = new NodeHooks(init.manager, init.services, components)
+    this.hooks.install()
+  }
+
+  readonly [Symbol.toStringTag] = 'libp2p-resource-manager'
+
+  readonly [serviceCapabilities]: string[] = [
+    '@libp2p/resource-manager'
+  ]
+
+  beforeStart (): void {
+    this.hooks.install()
+  }
+
+  start (): void {}
+
+  stop (): void {}
+
+  afterStop (): void {
+    this.hooks.uninstall()
+  }
+
+  openConnection (direction: Direction, usesFileDescriptor: boolean, endpoint: Multiaddr): ConnectionManagementScope {
+    return this.manager.openConnection(direction, usesFileDescriptor, endpoint)
+  }
+
+  openStream (peer: PeerId, direction: Direction): StreamManagementScope {
+    return this.manager.openStream(peer, direction)
+  }
+
+  verifySourceAddress (address: Multiaddr): boolean {
+    return this.manager.verifySourceAddress(address)
+  }
+
+  viewSystem<T> (fn: (scope: ResourceScope) => T): T {
+    return this.manager.viewSystem(fn)
+  }
+
+  viewTransient<T> (fn: (scope: ResourceScope) => T): T {
+    return this.manager.viewTransient(fn)
+  }
+
+  viewService<T> (service: string, fn: (scope: ServiceScope) => T): T {
+    return this.manager.viewService(service, fn)
+  }
+
+  viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T {
+    return this.manager.viewProtocol(protocol, fn)
+  }
+
+  viewPeer<T> (peer: PeerId, fn: (scope: PeerScope) => T): T {
+    return this.manager.viewPeer(peer, fn)
+  }
+
+  close (): void {
+    this.manager.close()
+  }
+
+  /**
+   * The scope of a connection of this node, undefined if it is not managed
+   */
+  connectionScope (connection: Connection): ConnectionScope | undefined {
+    return this.hooks.scopes.ofConnection(connection)?.scope
+  }
+
+  /**
+   * The scope of a stream of this node, undefined if it is not managed
+   */
+  streamScope (stream: Stream): StreamScope | undefined {
+    return this.hooks.scopes.stream(stream)?.scope
+  }
+}

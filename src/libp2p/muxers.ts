@@ -1,0 +1,145 @@
+/**
+ * @file Streams of a connection open through its muxer: outbound ones ask before
+ * the muxer opens them, inbound ones before anybody sees them.
+ */
+
+import { accountBuffers } from './buffers.ts'
+import { replaceAll } from './encrypters.ts'
+import { facade, override } from './override.ts'
+import { endWithObject } from './scope-map.ts'
+import type { ConnectionRecord, ScopeMap, StreamRecord } from './scope-map.ts'
+import type { Direction, ResourceManager, StreamManagementScope } from '../core/types.ts'
+import type { Stream, StreamMuxer, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
+
+export class MuxerHooks {
+  private readonly manager: ResourceManager
+  private readonly scopes: ScopeMap
+  private readonly decorated = new WeakMap<StreamMuxerFactory, StreamMuxerFactory>()
+  private readonly muxers = new WeakSet<StreamMuxer>()
+
+  constructor (manager: ResourceManager, scopes: ScopeMap) {
+    this.manager = manager
+    this.scopes = scopes
+  }
+
+  install (upgrader: Upgrader): () => void {
+    return replaceAll(upgrader.getStreamMuxers(), this.decorateFactory)
+  }
+
+  /**
+   * A factory that is decorated already comes back as it is: an encrypter that
+   * negotiates the muxer takes it from the upgrader
+   */
+  readonly decorateFactory = (factory: StreamMuxerFactory): StreamMuxerFactory => {
+    let decorated = this.decorated.get(factory)
+
+    if (decorated == null) {
+      decorated = facade(factory, {
+        createStreamMuxer: (connection) => {
+          const muxer = factory.createStreamMuxer(connection)
+          const record = this.scopes.connection(connection)
+
+          if (record != null) {
+            this.hookMuxer(muxer, record)
+          }
+
+          return muxer
+        }
+      })
+      this.decorated.set(factory, decorated)
+      this.decorated.set(decorated, decorated)
+    }
+
+    return decorated
+  }
+
+  /**
+   * A muxer lives as long as its connection, so there is nothing to undo
+   */
+  private hookMuxer (muxer: StreamMuxer, connection: ConnectionRecord): void {
+    if (this.muxers.has(muxer)) {
+      return
+    }
+
+    this.muxers.add(muxer)
+
+    override(muxer, 'createStream', original => async options => {
+      const scope = this.openScope(connection, 'outbound')
+
+      try {
+        const stream = await original(options)
+        this.manage(stream, scope)
+
+        return stream
+      } catch (err) {
+        scope.done()
+        throw err
+      }
+    })
+
+    // A 'stream' listener of our own, added here, would make the muxer hand out
+    // the streams it holds back before the connection listens. So the listener
+    // that the connection adds is wrapped.
+    const wrappers = new WeakMap<object, (event: CustomEvent<Stream>) => void>()
+
+    override(muxer, 'addEventListener', original => (type: any, listener: any, options?: any) => {
+      if (type !== 'stream' || listener == null) {
+        original(type, listener, options)
+        return
+      }
+
+      let wrapper = wrappers.get(listener)
+
+      if (wrapper == null) {
+        wrapper = event => {
+          if (this.accept(event.detail, connection)) {
+            typeof listener === 'function' ? listener.call(muxer, event) : listener.handleEvent(event)
+          }
+        }
+        wrappers.set(listener, wrapper)
+      }
+
+      original(type, wrapper, options)
+    })
+
+    override(muxer, 'removeEventListener', original => (type: any, listener: any, options?: any) => {
+      original(type, wrappers.get(listener) ?? listener, options)
+    })
+  }
+
+  /**
+   * Whether the node gets to see an inbound stream
+   */
+  private accept (stream: Stream, connection: ConnectionRecord): boolean {
+    // a second listener sees what the first one has let in
+    if (this.scopes.stream(stream) != null) {
+      return true
+    }
+
+    try {
+      this.manage(stream, this.openScope(connection, 'inbound'))
+
+      return true
+    } catch (err: any) {
+      stream.abort(err)
+
+      return false
+    }
+  }
+
+  private openScope (connection: ConnectionRecord, direction: Direction): StreamManagementScope {
+    if (connection.peer == null) {
+      throw new Error('A stream was opened before the peer of its connection was known')
+    }
+
+    return this.manager.openStream(connection.peer, direction)
+  }
+
+  private manage (stream: Stream, scope: StreamManagementScope): void {
+    const record: StreamRecord = { scope, ended: false }
+
+    this.scopes.addStream(stream, record)
+    endWithObject(record, stream)
+    accountBuffers(stream, record)
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * @file The hooks of one resource manager in one node, and what is known of the
+ * node's connections and streams, which outlives taking the hooks out.
+ */
+
+import { install } from './install.ts'
+import { ScopeMap } from './scope-map.ts'
+import { ServiceTable } from './services.ts'
+import type { HookedComponents } from './install.ts'
+import type { ServiceProtocols } from './services.ts'
+import type { ResourceManager } from '../core/types.ts'
+
+export class NodeHooks {
+  readonly scopes = new ScopeMap()
+
+  private readonly manager: ResourceManager
+  private readonly services: ServiceTable
+  private readonly components?: HookedComponents
+  private undo?: () => void
+
+  /**
+   * @param components - of the node, none if there is no node
+   * @throws {InvalidLimitError} if `services` makes no sense
+   */
+  constructor (manager: ResourceManager, services?: ServiceProtocols, components?: HookedComponents) {
+    this.manager = manager
+    this.services = new ServiceTable(services)
+    this.components = components
+  }
+
+  install (): void {
+    if (this.components != null) {
+      this.undo ??= install(this.components, this.manager, this.scopes, this.services.serviceOf)
+    }
+  }
+
+  uninstall (): void {
+    this.undo?.()
+    this.undo = undefined
+  }
+}

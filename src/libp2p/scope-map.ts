@@ -1,0 +1,71 @@
+/**
+ * @file Which scope belongs to which of js-libp2p's objects. Those are not ours
+ * to extend, so what is known of them stands in weak maps.
+ */
+
+import type { ConnectionManagementScope, StreamManagementScope } from '../core/types.ts'
+import type { Connection, MessageStreamStatus, PeerId, Stream } from '@libp2p/interface'
+
+export interface ConnectionRecord {
+  readonly scope: ConnectionManagementScope
+  /** Set once the handshake has shown who the remote is */
+  peer?: PeerId
+  /** The connection is gone, its scope is done */
+  ended: boolean
+}
+
+export interface StreamRecord {
+  readonly scope: StreamManagementScope
+  /** The stream is gone, its scope is done */
+  ended: boolean
+}
+
+export class ScopeMap {
+  /**
+   * A connection shows itself as several objects one after the other: the raw
+   * connection, the protected one, the encrypted one. `timeline` belongs to the
+   * raw one and is shared by the `Connection` that the application sees.
+   */
+  private readonly connections = new WeakMap<object, ConnectionRecord>()
+  private readonly streams = new WeakMap<Stream, StreamRecord>()
+
+  connection (object: object): ConnectionRecord | undefined {
+    return this.connections.get(object)
+  }
+
+  /**
+   * Says that an object is the next form of a connection
+   */
+  link (object: object, record: ConnectionRecord): void {
+    this.connections.set(object, record)
+  }
+
+  ofConnection (connection: Connection): ConnectionRecord | undefined {
+    return this.connections.get(connection.timeline)
+  }
+
+  stream (stream: Stream): StreamRecord | undefined {
+    return this.streams.get(stream)
+  }
+
+  addStream (stream: Stream, record: StreamRecord): void {
+    this.streams.set(stream, record)
+  }
+}
+
+/**
+ * Ends a record when its object closes, at once if it is closed already: an
+ * object may have died before anybody could listen to it.
+ */
+export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void): void }): void {
+  object.addEventListener('close', () => { endRecord(record) })
+
+  if (object.status !== 'open' && object.status !== 'closing') {
+    endRecord(record)
+  }
+}
+
+export function endRecord (record: ConnectionRecord | StreamRecord): void {
+  record.ended = true
+  record.scope.done()
+}

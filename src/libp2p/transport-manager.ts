@@ -1,0 +1,80 @@
+/**
+ * @file Dials ask before a socket is opened. The scope waits for the upgrade of
+ * the connection that the dial makes, which claims it.
+ */
+
+import { endRecord } from './scope-map.ts'
+import { override } from './override.ts'
+import type { ConnectionRecord } from './scope-map.ts'
+import type { ResourceManager } from '../core/types.ts'
+import type { MultiaddrConnection } from '@libp2p/interface'
+import type { TransportManager } from '@libp2p/interface-internal'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+/**
+ * Most transports hand the options of a dial on to the upgrader, which tells
+ * apart any two dials.
+ */
+const dialSymbol = Symbol('libp2p-resource-manager:dial')
+
+export class PendingDials {
+  /**
+   * For transports that do not hand options on: `remoteAddr` of what they hand
+   * over is the very object that was dialled.
+   */
+  private readonly byAddress = new WeakMap<Multiaddr, ConnectionRecord>()
+  private readonly unclaimed = new Set<ConnectionRecord>()
+
+  add (address: Multiaddr, record: ConnectionRecord): Record<symbol, ConnectionRecord> {
+    this.byAddress.set(address, record)
+    this.unclaimed.add(record)
+
+    return { [dialSymbol]: record }
+  }
+
+  /**
+   * The record of the dial that made a connection, to whoever asks first
+   */
+  claim (maConn: MultiaddrConnection, options: object): ConnectionRecord | undefined {
+    const record = (options as any)?.[dialSymbol] ?? this.byAddress.get(maConn.remoteAddr)
+
+    return this.unclaimed.delete(record) ? record : undefined
+  }
+
+  /**
+   * The dial is over, one way or the other
+   */
+  settle (record: ConnectionRecord): void {
+    if (this.unclaimed.delete(record)) {
+      endRecord(record)
+    }
+  }
+}
+
+export function hookTransportManager (transportManager: TransportManager, manager: ResourceManager, pending: PendingDials): () => void {
+  return override(transportManager, 'dial', original => async (address, options) => {
+    const record: ConnectionRecord = {
+      scope: manager.openConnection('outbound', usesFileDescriptor(address), address),
+      ended: false
+    }
+
+    try {
+      return await original(address, { ...options, ...pending.add(address, record) })
+    } finally {
+      pending.settle(record)
+    }
+  })
+}
+
+const SOCKETS: ReadonlySet<string> = new Set(['tcp', 'unix'])
+
+/**
+ * Whether a connection has a socket of its own: over TCP (WebSockets included)
+ * or a unix socket. Streams of another connection (circuit relay) and datagrams
+ * that share one socket have not.
+ */
+export function usesFileDescriptor (address: Multiaddr): boolean {
+  const names = address.getComponents().map(component => component.name)
+
+  return !names.includes('p2p-circuit') && names.some(name => SOCKETS.has(name))
+}

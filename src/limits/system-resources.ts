@@ -1,0 +1,46 @@
+/**
+ * @file How much memory and how many file descriptors this process may really
+ * use. Node.js only, browsers have `system-resources.browser.ts`.
+ */
+
+import { readFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
+import type { Resources } from './scaling.ts'
+
+/**
+ * What the process may use: the least of the memory of the machine, that of its
+ * control group, and the heap limit of V8 with the same again for buffers, which
+ * live outside of the heap; and the soft limit of open files, 0 where that
+ * cannot be read.
+ */
+export function systemResources (): Resources {
+  return {
+    memory: Math.min(totalmem(), constrainedMemory(), 2 * getHeapStatistics().heap_size_limit),
+    fileDescriptors: openFilesLimit()
+  }
+}
+
+/**
+ * Node.js reads control groups of both versions. Without one it answers 0, or a
+ * number larger than any machine.
+ */
+function constrainedMemory (): number {
+  const memory = process.constrainedMemory?.() ?? 0
+
+  return memory > 0 ? memory : Infinity
+}
+
+function openFilesLimit (): number {
+  try {
+    const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+
+    return soft === 'unlimited' ? 0 : Number(soft ?? 0)
+  } catch {
+    // only Linux has this file
+    const report: any = process.report?.getReport()
+    const soft = report?.userLimits?.open_files?.soft
+
+    return typeof soft === 'number' ? soft : 0
+  }
+}

@@ -1,0 +1,1 @@
+import './libp2p/lifecycle.node.ts'
