@@ -12,8 +12,8 @@ import { automaticLimits } from './limits/automatic.ts'
 import { LimitTable, resolveLimits } from './limits/limits.ts'
 import { registerMetrics } from './observe/metrics.ts'
 import type { ResourceLimitExceededError } from './core/errors.ts'
-import type { ScopeObserver } from './core/scope.ts'
 import type { ScopeStats } from './core/scope-registry.ts'
+import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
@@ -89,7 +89,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private timer?: ReturnType<typeof setInterval>
 
   /**
-   * @param components - of the node to hook into, none for the accounting alone
+   * Without the components of a node it is the accounting alone.
+   *
    * @throws {InvalidLimitError} if an option makes no sense
    */
   constructor (init: ResourceManagerInit = {}, components?: ResourceManagerComponents) {

@@ -193,7 +193,11 @@ function show (value: unknown): string {
     case 'function':
       return 'a function'
     case 'object':
-      return value === null ? 'null' : (Array.isArray(value) ? 'an array' : 'an object')
+      if (value === null) {
+        return 'null'
+      }
+
+      return Array.isArray(value) ? 'an array' : 'an object'
     default:
       return String(value)
   }

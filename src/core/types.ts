@@ -114,7 +114,7 @@ export interface ResourceScope {
    * Counts `size` bytes in this scope and in all scopes above it
    *
    * @param size - Bytes, an integer, not negative
-   * @param priority - 0 to 255, see `ReservationPriority` @default 255
+   * @param priority - 0 to 255, see `ReservationPriority`; 255 if left out
    * @throws {ResourceLimitExceededError} if a scope would go over its limit,
    * then nothing has changed in any of them
    * @throws {ScopeClosedError} if the scope has ended

@@ -22,7 +22,7 @@ export function hookProtector (protector: ConnectionProtector | undefined, scope
 }
 
 /**
- * @param decorateMuxerFactory - for a muxer that was negotiated in the handshake
+ * `decorateMuxerFactory` is for a muxer that was negotiated in the handshake
  */
 export function hookEncrypters (upgrader: Upgrader, scopes: ScopeMap, decorateMuxerFactory: (factory: StreamMuxerFactory) => StreamMuxerFactory): () => void {
   return replaceAll(upgrader.getConnectionEncrypters(), encrypter => {

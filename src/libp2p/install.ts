@@ -26,7 +26,8 @@ export interface HookedComponents {
 }
 
 /**
- * @param serviceOf - the name of the service that a protocol belongs to
+ * `serviceOf` names the service that a protocol belongs to.
+ *
  * @returns takes everything out again
  */
 export function install (components: HookedComponents, manager: ResourceManager, scopes: ScopeMap, serviceOf: (protocol: string) => string | undefined): () => void {

@@ -19,7 +19,8 @@ export class NodeHooks {
   private undo?: () => void
 
   /**
-   * @param components - of the node, none if there is no node
+   * Without components there is no node to hook into.
+   *
    * @throws {InvalidLimitError} if `services` makes no sense
    */
   constructor (manager: ResourceManager, services?: ServiceProtocols, components?: HookedComponents) {

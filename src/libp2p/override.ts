@@ -5,8 +5,8 @@
 
 /**
  * Replaces a method in place, for objects that others hold references to.
+ * `make` gets the original, bound to its object, and returns the replacement.
  *
- * @param make - gets the original, bound to its object, and returns the replacement
  * @returns puts the original back. If somebody has replaced the method again
  * meanwhile, theirs stays and ours becomes the original's equal.
  */

@@ -3,8 +3,8 @@
  * the connection that the dial makes, which claims it.
  */
 
-import { endRecord } from './scope-map.ts'
 import { override } from './override.ts'
+import { endRecord } from './scope-map.ts'
 import type { ConnectionRecord } from './scope-map.ts'
 import type { ResourceManager } from '../core/types.ts'
 import type { MultiaddrConnection } from '@libp2p/interface'

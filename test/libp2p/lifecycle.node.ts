@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { connect, createNode, ENCRYPTERS, eventually, expectNothingHeld, held, managerOf, MUXERS, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
