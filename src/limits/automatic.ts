@@ -1,22 +1,137 @@
 /**
  * @file The limits of a node whose user has not given any: the default table,
- * scaled to a part of what this process may use.
+ * scaled to a part of what this process may use, and raised to what an ordinary
+ * js-libp2p node does.
  */
 
+import { resolveLimits } from './limits.ts'
 import { scaleLimits } from './defaults.ts'
 import { systemResources } from './system-resources.ts'
-import type { ConcreteLimits } from './limits.ts'
+import type { ConcreteLimits, Limits } from './limits.ts'
 import type { Resources } from './scaling.ts'
+import type { ConcreteLimit, Limit } from '../core/types.ts'
+
+/**
+ * What an ordinary node does all by itself
+ */
+export interface NodeProfile {
+  /** How many connections the connection manager keeps before it prunes */
+  maxConnections: number
+  /** How many dials run at the same time */
+  parallelDials: number
+}
+
+/**
+ * js-libp2p's own defaults, for accounting without a node, and for what a node
+ * does not tell
+ *
+ * @see https://github.com/libp2p/js-libp2p/blob/main/packages/libp2p/src/connection-manager/constants.ts
+ */
+export const DEFAULT_PROFILE: NodeProfile = {
+  maxConnections: 300,
+  parallelDials: 100
+}
+
+/**
+ * The connection monitor pings all connections at the same moment, and aborts
+ * those whose ping fails; identify runs on every connection that opens, and
+ * pushes to all when addresses change. go-libp2p does none of this at once, so
+ * its limits of these are too low here.
+ */
+const SIMULTANEOUS = {
+  services: ['libp2p.identify', 'libp2p.ping'],
+  protocols: ['/ipfs/id/1.0.0', '/ipfs/id/push/1.0.0', '/ipfs/ping/1.0.0']
+} as const
+
+/**
+ * Long-lived streams that a connection has in each direction, such as those of
+ * pubsub, and short-lived ones that may overlap
+ */
+const STREAMS_PER_CONNECTION = 8
 
 /**
  * @param resources - what the node may use, instead of an eighth of the memory
  * and half of the file descriptors of this process
+ * @param profile - what the node does
  */
-export function automaticLimits (resources: Partial<Resources> = {}): ConcreteLimits {
+export function automaticLimits (resources: Partial<Resources> = {}, profile: NodeProfile = DEFAULT_PROFILE): ConcreteLimits {
   const system = systemResources()
+  const memory = Number(system.memory)
+  const descriptors = Number(system.fileDescriptors)
 
-  return scaleLimits({
-    memory: resources.memory ?? Math.floor(Number(system.memory) / 8),
-    fileDescriptors: resources.fileDescriptors ?? Math.floor(Number(system.fileDescriptors) / 2)
+  const limits = scaleLimits({
+    memory: resources.memory ?? Math.floor(memory / 8),
+    fileDescriptors: resources.fileDescriptors ?? Math.floor(descriptors / 2)
   })
+
+  return fitToNode(limits, profile, {
+    memory: resources.memory == null ? Math.floor(memory / 2) : Infinity,
+    fileDescriptors: resources.fileDescriptors ?? (descriptors > 0 ? descriptors : Infinity)
+  })
+}
+
+/**
+ * Raises limits so that they never refuse what an ordinary node does, and
+ * lowers the memory of all together to what there is
+ */
+export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDials }: NodeProfile, available: Resources): ConcreteLimits {
+  // room for as many again as the connection manager keeps, it prunes only
+  // after a new connection is there
+  const connections = Math.max(2 * maxConnections, maxConnections + parallelDials)
+  const streams = STREAMS_PER_CONNECTION * connections
+  const descriptors = least(connections, available.fileDescriptors)
+
+  const raised: Limits = {
+    system: {
+      ...atLeast(limits.system, {
+        connections,
+        inboundConnections: connections,
+        outboundConnections: connections,
+        fileDescriptors: descriptors,
+        streams: 2 * streams,
+        inboundStreams: streams,
+        outboundStreams: streams
+      }),
+      memory: least(limits.system.memory, available.memory)
+    },
+    transient: atLeast(limits.transient, {
+      connections: 2 * parallelDials,
+      inboundConnections: parallelDials,
+      outboundConnections: parallelDials,
+      fileDescriptors: least(2 * parallelDials, available.fileDescriptors),
+      streams: 2 * connections,
+      inboundStreams: connections,
+      outboundStreams: connections
+    }),
+    services: {},
+    protocols: {}
+  }
+
+  for (const key of ['services', 'protocols'] as const) {
+    for (const name of SIMULTANEOUS[key]) {
+      raised[key]![name] = atLeast(limits[key][name], {
+        streams: 2 * connections,
+        inboundStreams: connections,
+        outboundStreams: connections
+      })
+    }
+  }
+
+  return resolveLimits(raised, limits)
+}
+
+function atLeast (limit: ConcreteLimit, floor: Limit): Limit {
+  const raised: Limit = {}
+
+  for (const [resource, value] of Object.entries(floor) as Array<[keyof Limit, number | bigint]>) {
+    if (limit[resource] < value) {
+      raised[resource] = value
+    }
+  }
+
+  return raised
+}
+
+function least (a: number | bigint, b: number | bigint): number | bigint {
+  return a < b ? a : b
 }

@@ -1,0 +1,162 @@
+/**
+ * @file The main job: floods a stock libp2p node, one that is opened wide and
+ * one with the resource manager, and shows them side by side.
+ */
+
+import { parseArgs } from 'node:util'
+import { killAll } from './children.ts'
+import { FULL, MODES, QUICK } from './plan.ts'
+import { attackOver, comparison, faults, live, title } from './report.ts'
+import { run } from './run.ts'
+import { wrap } from './table.ts'
+import { Terminal } from './terminal.ts'
+import type { Mode, Plan } from './plan.ts'
+import type { AttackResult, Progress, RunResult } from './run.ts'
+
+const HELP = `Usage: npm start [-- options]
+
+Floods three libp2p nodes, one after the other, and compares them:
+  (a) stock      libp2p as it comes
+  (b) wide       its connection manager and stream limits opened wide
+  (c) protected  as (b), with the resource manager
+
+Options:
+  --quick        smaller attacks, under 30 seconds in all
+  --only <mode>  stock, wide or protected, nothing else
+  --help         this
+
+All processes run on this machine, listen and dial on 127.0.0.1 only,
+and end by themselves within two minutes.
+
+Exit code: 0 if the protected node lost no honest request and kept its
+limits, 1 if not, 2 if an option is not known.
+`
+
+/** Between lines where there is no live table, in milliseconds */
+const PIPE_INTERVAL = 5000
+
+/** How much longer than planned it may take, in milliseconds */
+const GRACE = 2500
+
+interface Arguments {
+  plan: Plan
+  modes: readonly Mode[]
+}
+
+const terminal = new Terminal()
+const stop = (code: number): void => {
+  killAll()
+  process.exit(code)
+}
+
+process.on('exit', killAll)
+process.on('SIGINT', () => { stop(130) })
+process.on('SIGTERM', () => { stop(143) })
+process.on('SIGHUP', () => { stop(129) })
+// whoever reads the output has gone
+process.stdout.on('error', () => { stop(1) })
+
+const { plan, modes } = readArguments()
+const started = performance.now()
+const results: RunResult[] = []
+
+// whatever hangs, this does not
+setTimeout(() => {
+  terminal.print('FAILED: it takes too long')
+  stop(1)
+}, plan.budget + GRACE).unref()
+
+for (const [i, mode] of modes.entries()) {
+  results.push(await show(mode, started + plan.budget * (i + 1) / modes.length))
+}
+
+process.exitCode = conclude()
+
+function readArguments (): Arguments {
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        quick: { type: 'boolean' },
+        only: { type: 'string' }
+      }
+    })
+
+    if (values.help === true) {
+      process.stdout.write(HELP)
+      process.exit(0)
+    }
+
+    const only = MODES.filter(mode => mode === values.only)
+
+    if (values.only != null && only.length === 0) {
+      throw new Error(`Unknown mode '${values.only}', there are ${MODES.join(', ')}`)
+    }
+
+    return {
+      plan: values.quick === true ? QUICK : FULL,
+      modes: values.only == null ? MODES : only
+    }
+  } catch (err: any) {
+    process.stderr.write(`${err.message}\n\n${HELP}`)
+    process.exit(2)
+  }
+}
+
+async function show (mode: Mode, deadline: number): Promise<RunResult> {
+  let lastLine = performance.now()
+
+  const onProgress = (progress: Progress): void => {
+    if (terminal.interactive) {
+      terminal.draw(live(progress, terminal.width))
+    } else if (performance.now() - lastLine > PIPE_INTERVAL) {
+      lastLine = performance.now()
+      terminal.print(...live(progress, terminal.width).slice(-1).map(line => `  ${line}`))
+    }
+  }
+
+  terminal.print(...wrap(title(mode), terminal.width))
+
+  const onAttackOver = (progress: Progress, attack: AttackResult): void => {
+    lastLine = performance.now()
+    terminal.print(...attackOver(progress, attack, terminal.width))
+  }
+
+  const result = await run({ mode, plan, deadline, onProgress, onAttackOver })
+
+  if (result.failure != null) {
+    terminal.print(...wrap(result.failure, terminal.width))
+  }
+
+  terminal.print('')
+
+  return result
+}
+
+/**
+ * @returns the exit code
+ */
+function conclude (): number {
+  const { width } = terminal
+  terminal.print(...comparison(results, width), '')
+
+  for (const result of results.filter(({ mode }) => mode !== 'protected')) {
+    terminal.print(...faults(result).flatMap(fault => wrap(`(${result.mode}) ${fault}`, width, '  ')))
+  }
+
+  const found = results.filter(({ mode }) => mode === 'protected').flatMap(faults)
+  const seconds = `${Math.round((performance.now() - started) / 1000)} s`
+
+  if (found.length > 0) {
+    terminal.print(...found.flatMap(fault => wrap(fault, width, '  ')), `FAILED after ${seconds}`)
+    return 1
+  }
+
+  if (modes.includes('protected')) {
+    terminal.print(...wrap(`The protected node served every honest request and kept its limits. Done after ${seconds}.`, width))
+  } else {
+    terminal.print(`Done after ${seconds}.`)
+  }
+
+  return 0
+}
