@@ -187,6 +187,7 @@ for (const [family, addressOf, entriesEach] of [['IPv6', ipv6, 3], ['IPv4', ipv4
   )
 }
 
+// eslint-disable-next-line no-console
 console.info(`One connection is let in and another one leaves: from the multiaddr, ${ENTRIES} entries in the allowlist, default limits. Medians of ${ROUNDS} rounds.\n`)
 printTable(['connection', 'median', 'ratio', 'target', ''], rows)
 reportChecks()

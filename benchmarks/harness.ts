@@ -3,6 +3,8 @@
  * results with `check`; how long something took never makes it fail.
  */
 
+/* eslint-disable no-console */
+
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
@@ -119,15 +121,12 @@ export function reportChecks (): void {
  * Prints rows with their columns aligned, the first to the left
  */
 export function printTable (header: string[], rows: string[][]): void {
-  const all = [header, header.map(() => ''), ...rows]
-  const widths = header.map((_, column) => Math.max(...all.map(row => row[column].length)))
+  const widths = header.map((_, column) => Math.max(...[header, ...rows].map(row => row[column].length)))
+  const rule = widths.map(width => '-'.repeat(width))
 
-  for (const [n, row] of all.entries()) {
-    console.info(row.map((cell, column) => {
-      const width = widths[column]
-
-      return n === 1 ? '-'.repeat(width) : (column === 0 ? cell.padEnd(width) : cell.padStart(width))
-    }).join('  ').trimEnd())
+  for (const [first, ...rest] of [header, rule, ...rows]) {
+    const cells = rest.map((cell, i) => cell.padStart(widths[i + 1]))
+    console.info([first.padEnd(widths[0]), ...cells].join('  ').trimEnd())
   }
 
   console.info()

@@ -8,7 +8,7 @@ import { TypedEventEmitter } from 'main-event'
 import { InvalidLimitError } from './core/errors.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
-import { automaticLimits } from './limits/automatic.ts'
+import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
 import { LimitTable, resolveLimits } from './limits/limits.ts'
 import { registerMetrics } from './observe/metrics.ts'
 import type { ResourceLimitExceededError } from './core/errors.ts'
@@ -19,6 +19,7 @@ import type { HookedComponents } from './libp2p/install.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
+import type { ConnectionManager } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 /**
@@ -68,6 +69,7 @@ export interface ResourceManagerInit {
 export interface ResourceManagerComponents extends HookedComponents {
   logger: ComponentLogger
   metrics?: Metrics
+  connectionManager?: Pick<ConnectionManager, 'getMaxConnections'>
 }
 
 export interface ResourceManagerEvents {
@@ -98,7 +100,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
 
     verifyInit(init)
 
-    this.concreteLimits = resolveLimits(init.limits, automaticLimits(init))
+    const maxConnections = components?.connectionManager?.getMaxConnections() ?? DEFAULT_PROFILE.maxConnections
+    this.concreteLimits = resolveLimits(init.limits, automaticLimits(init, { ...DEFAULT_PROFILE, maxConnections }))
     this.registry = new ScopeRegistry({ observer: this.observer() }, new LimitTable(this.concreteLimits))
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
     this.log = components?.logger.forComponent('libp2p:resource-manager')

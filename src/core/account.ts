@@ -1,15 +1,18 @@
 /**
- * @file The counts of one scope and the arithmetic of its limit. Knows nothing
- * of other scopes. All scopes have the same class of account, so the loops over
- * the accounts above a scope stay fast (one hidden class).
+ * @file The counts of one scope, the arithmetic of its limit, and its place among
+ * the accounts of other scopes.
+ *
+ * Whatever changes while scopes are used is here, because all scopes have the
+ * same class of account: the classes of scopes are more than V8 tells apart at one
+ * place in the code, where it has seen so many it reads and writes fields slowly.
  */
 
 import type { ConcreteLimit, Resource, ScopeStat } from './types.ts'
 
 /**
  * The most memory that may be in use after a reservation at a priority,
- * `floor((1 + priority) * limit / 256)`. Exact: the limit is taken apart so
- * that no product leaves the range of safe integers, a bigint stays one.
+ * `floor((1 + priority) * limit / 256)`. Exact: a limit whose product would leave
+ * the range of safe integers is taken apart, a bigint stays one.
  *
  * @param limit - Bytes, a safe integer, a bigint or Infinity, not negative
  * @param priority - 0 to 255
@@ -23,9 +26,31 @@ export function memoryThreshold (limit: number | bigint, priority: number): numb
     return limit
   }
 
+  const product = (1 + priority) * limit
+
+  if (product <= Number.MAX_SAFE_INTEGER) {
+    return Math.floor(product / 256)
+  }
+
   const rest = limit % 256
 
   return (1 + priority) * ((limit - rest) / 256) + Math.floor((1 + priority) * rest / 256)
+}
+
+/**
+ * The two comparisons stand apart because one that has seen a bigint is slow for
+ * numbers as well, by a call into the engine. Both are exact.
+ */
+function exceeds (use: number, limit: number | bigint): boolean {
+  return typeof limit === 'number' ? use > limit : use > limit
+}
+
+/**
+ * A limit on memory as a number. Use above 2^53 - 1 cannot be counted exactly, so
+ * it is refused whatever the limit.
+ */
+function countable (limit: number | bigint): number {
+  return limit <= Number.MAX_SAFE_INTEGER ? Number(limit) : Number.MAX_SAFE_INTEGER
 }
 
 /**
@@ -35,34 +60,68 @@ export interface AccountHolder {
   readonly name: string
 }
 
+const NONE: readonly Account[] = []
+
 export class Account {
+  // in the order of how often they are used, for the cache of the processor
+  memory = 0
+  private mostMemory: number
+  private concreteLimit: ConcreteLimit
   inboundStreams = 0
   outboundStreams = 0
+
+  /**
+   * The accounts above, each once, in the order in which they are asked. That of
+   * a span has none of its own.
+   */
+  above: readonly Account[] = NONE
+
+  /**
+   * The account that a span counts in, it counts in all above that as well
+   */
+  readonly owner?: Account
+
+  /**
+   * The part of the memory that was reserved in this very scope, and not in a
+   * span or a scope below
+   */
+  direct = 0
+  closed = false
+
   inboundConnections = 0
   outboundConnections = 0
   fileDescriptors = 0
-  memory = 0
 
-  limit: ConcreteLimit
+  /**
+   * Live spans and running views, which keep a named scope from collection
+   */
+  holds = 0
+  spansBegun = 0
   readonly holder: AccountHolder
 
-  constructor (holder: AccountHolder, limit: ConcreteLimit) {
+  constructor (holder: AccountHolder, limit: ConcreteLimit, owner?: Account) {
     this.holder = holder
-    this.limit = limit
+    this.concreteLimit = limit
+    this.mostMemory = countable(limit.memory)
+    this.owner = owner
+  }
+
+  get limit (): ConcreteLimit {
+    return this.concreteLimit
+  }
+
+  set limit (limit: ConcreteLimit) {
+    this.concreteLimit = limit
+    this.mostMemory = countable(limit.memory)
   }
 
   /**
-   * Use above 2^53 - 1 cannot be counted exactly, so it is refused whatever the
-   * limit. Comparing a number with a bigint is exact in JavaScript.
+   * Whether there is room for so many bytes more at a priority
    */
   fitsMemory (size: number, priority: number): boolean {
     const after = this.memory + size
 
-    if (after > Number.MAX_SAFE_INTEGER) {
-      return false
-    }
-
-    return priority === 255 ? after <= this.limit.memory : after <= memoryThreshold(this.limit.memory, priority)
+    return after <= this.mostMemory && (priority === 255 || after <= memoryThreshold(this.limit.memory, priority))
   }
 
   /**
@@ -71,14 +130,14 @@ export class Account {
    */
   blocksStream (inbound: boolean): Resource | undefined {
     if (inbound) {
-      if (this.inboundStreams >= this.limit.inboundStreams) {
+      if (exceeds(this.inboundStreams + 1, this.limit.inboundStreams)) {
         return 'inboundStreams'
       }
-    } else if (this.outboundStreams >= this.limit.outboundStreams) {
+    } else if (exceeds(this.outboundStreams + 1, this.limit.outboundStreams)) {
       return 'outboundStreams'
     }
 
-    if (this.inboundStreams + this.outboundStreams >= this.limit.streams) {
+    if (exceeds(this.inboundStreams + this.outboundStreams + 1, this.limit.streams)) {
       return 'streams'
     }
   }
@@ -89,18 +148,18 @@ export class Account {
    */
   blocksConnection (inbound: boolean, fileDescriptors: number): Resource | undefined {
     if (inbound) {
-      if (this.inboundConnections >= this.limit.inboundConnections) {
+      if (exceeds(this.inboundConnections + 1, this.limit.inboundConnections)) {
         return 'inboundConnections'
       }
-    } else if (this.outboundConnections >= this.limit.outboundConnections) {
+    } else if (exceeds(this.outboundConnections + 1, this.limit.outboundConnections)) {
       return 'outboundConnections'
     }
 
-    if (this.inboundConnections + this.outboundConnections >= this.limit.connections) {
+    if (exceeds(this.inboundConnections + this.outboundConnections + 1, this.limit.connections)) {
       return 'connections'
     }
 
-    if (fileDescriptors > 0 && this.fileDescriptors + fileDescriptors > this.limit.fileDescriptors) {
+    if (fileDescriptors > 0 && exceeds(this.fileDescriptors + fileDescriptors, this.limit.fileDescriptors)) {
       return 'fileDescriptors'
     }
   }
@@ -119,27 +178,37 @@ export class Account {
       return this.blocksStream(leaf.inboundStreams > 0)
     }
 
-    if (leaf.inboundConnections + leaf.outboundConnections > 0) {
+    if (leaf.isConnection) {
       return this.blocksConnection(leaf.inboundConnections > 0, leaf.fileDescriptors)
     }
   }
 
-  add (other: Account): void {
-    this.inboundStreams += other.inboundStreams
-    this.outboundStreams += other.outboundStreams
-    this.inboundConnections += other.inboundConnections
-    this.outboundConnections += other.outboundConnections
-    this.fileDescriptors += other.fileDescriptors
-    this.memory += other.memory
+  add (leaf: Account): void {
+    this.memory += leaf.memory
+    this.inboundStreams += leaf.inboundStreams
+    this.outboundStreams += leaf.outboundStreams
+
+    if (leaf.isConnection) {
+      this.inboundConnections += leaf.inboundConnections
+      this.outboundConnections += leaf.outboundConnections
+      this.fileDescriptors += leaf.fileDescriptors
+    }
   }
 
-  subtract (other: Account): void {
-    this.inboundStreams -= other.inboundStreams
-    this.outboundStreams -= other.outboundStreams
-    this.inboundConnections -= other.inboundConnections
-    this.outboundConnections -= other.outboundConnections
-    this.fileDescriptors -= other.fileDescriptors
-    this.memory -= other.memory
+  subtract (leaf: Account): void {
+    this.memory -= leaf.memory
+    this.inboundStreams -= leaf.inboundStreams
+    this.outboundStreams -= leaf.outboundStreams
+
+    if (leaf.isConnection) {
+      this.inboundConnections -= leaf.inboundConnections
+      this.outboundConnections -= leaf.outboundConnections
+      this.fileDescriptors -= leaf.fileDescriptors
+    }
+  }
+
+  private get isConnection (): boolean {
+    return this.inboundConnections + this.outboundConnections > 0
   }
 
   clear (): void {

@@ -95,14 +95,24 @@ function explain (detail: RefusalDetail): string {
  */
 export function refusal (detail: RefusalDetail): ResourceLimitExceededError {
   const limit = Error.stackTraceLimit
-  const settable = Reflect.set(Error, 'stackTraceLimit', 0)
+  const settable = setStackTraceLimit(0)
 
   try {
     return new ResourceLimitExceededError(detail)
   } finally {
     if (settable) {
-      Error.stackTraceLimit = limit
+      setStackTraceLimit(limit)
     }
+  }
+}
+
+function setStackTraceLimit (limit: number): boolean {
+  try {
+    Error.stackTraceLimit = limit
+
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -184,7 +194,10 @@ export class InvalidLimitError extends Error {
   }
 }
 
-function show (value: unknown): string {
+/**
+ * For messages: not everything can be made a string
+ */
+export function show (value: unknown): string {
   switch (typeof value) {
     case 'string':
       return JSON.stringify(value)
@@ -203,27 +216,34 @@ function show (value: unknown): string {
   }
 }
 
-// how many errors inside errors are looked at, an error may be its own cause
-const MAX_DEPTH = 8
-
 /**
  * Whether a limit of this node's resource manager is the reason for an error.
  * Sees through `cause` and through the errors of an `AggregateError`, which is
  * what js-libp2p throws when a dial to several addresses fails.
  */
 export function isResourceLimitExceeded (err: unknown): boolean {
-  return search(err, MAX_DEPTH)
-}
+  // an error may be its own cause
+  const seen = new Set<unknown>([err])
 
-function search (err: any, depth: number): boolean {
-  if (err == null || typeof err !== 'object' || depth === 0) {
-    return false
+  for (const candidate of seen) {
+    if (candidate == null || typeof candidate !== 'object') {
+      continue
+    }
+
+    const { name, cause, errors } = candidate as { name?: unknown, cause?: unknown, errors?: unknown }
+
+    if (name === 'ResourceLimitExceededError') {
+      return true
+    }
+
+    seen.add(cause)
+
+    if (Array.isArray(errors)) {
+      for (const e of errors) {
+        seen.add(e)
+      }
+    }
   }
 
-  if (err.name === 'ResourceLimitExceededError') {
-    return true
-  }
-
-  return search(err.cause, depth - 1) ||
-    (Array.isArray(err.errors) && err.errors.some((e: unknown) => search(e, depth - 1)))
+  return false
 }

@@ -5,11 +5,11 @@
  */
 
 import { compare } from 'uint8arrays/compare'
-import { InvalidReservationError } from './errors.ts'
+import { InvalidReservationError, show } from './errors.ts'
 import { assertName, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
-import type { ScopeEnvironment } from './scope.ts'
+import type { Scope, ScopeEnvironment } from './scope.ts'
 import type { NamedNode, NamedScopes, Realm } from './scopes.ts'
-import type { ConnectionManagementScope, Direction, Limiter, ResourceScope, ScopeStat, StreamManagementScope } from './types.ts'
+import type { ConnectionManagementScope, Direction, Limiter, ScopeStat, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
 
 /**
@@ -29,10 +29,10 @@ export interface ScopeStats {
 }
 
 export class ScopeRegistry implements NamedScopes {
+  readonly environment: ScopeEnvironment
   readonly standard: Realm
   readonly allowlisted: Realm
 
-  private readonly environment: ScopeEnvironment
   private limiter: Limiter
   private readonly services = new Map<string, ServiceNode>()
   private readonly protocols = new Map<string, ProtocolNode>()
@@ -49,7 +49,7 @@ export class ScopeRegistry implements NamedScopes {
 
   openConnection (direction: Direction, usesFileDescriptor: boolean): ConnectionManagementScope {
     const inbound = isInbound(direction)
-    const scope = new ConnectionNode(this.environment, this.limiter.limitFor('connection'), ++this.connectionsOpened, this, this.standard)
+    const scope = new ConnectionNode(this.limiter.limitFor('connection'), ++this.connectionsOpened, this, this.standard)
     scope.open(inbound, usesFileDescriptor ? 1 : 0)
 
     return scope
@@ -57,7 +57,7 @@ export class ScopeRegistry implements NamedScopes {
 
   openStream (peer: PeerId, direction: Direction): StreamManagementScope {
     const inbound = isInbound(direction)
-    const scope = new StreamNode(this.environment, this.limiter.limitFor('stream'), ++this.streamsOpened, this, this.standard, this.peerScope(peer))
+    const scope = new StreamNode(this.limiter.limitFor('stream'), ++this.streamsOpened, this, this.standard, this.peerScope(peer))
     scope.open(inbound)
 
     return scope
@@ -170,35 +170,37 @@ export class ScopeRegistry implements NamedScopes {
    * Runs a callback with a scope that is kept from collection meanwhile, until
    * the promise settles if the callback returns one
    */
-  view<S extends ResourceScope & { holds: number }, T> (scope: S, fn: (scope: S) => T): T {
+  view<S extends Scope, T> (scope: S, fn: (scope: S) => T): T {
     let result: T
-    scope.holds++
+    scope.account.holds++
 
     try {
       result = fn(scope)
     } catch (err) {
-      scope.holds--
+      scope.account.holds--
       throw err
     }
 
     if (result instanceof Promise) {
-      const release = (): void => { scope.holds-- }
+      const release = (): void => { scope.account.holds-- }
       result.then(release, release)
     } else {
-      scope.holds--
+      scope.account.holds--
     }
 
     return result
   }
 
   private realm (system: 'system' | 'allowlistedSystem', transient: 'transient' | 'allowlistedTransient'): Realm {
-    const realm = {
-      system: new RootNode(this.environment, system, this.limiter.limitFor(system)),
-      transient: new RootNode(this.environment, transient, this.limiter.limitFor(transient))
-    }
-    realm.transient.above = [realm.system.account]
+    const systemNode = new RootNode(this.environment, system, this.limiter.limitFor(system))
+    const transientNode = new RootNode(this.environment, transient, this.limiter.limitFor(transient))
+    transientNode.account.above = [systemNode.account]
 
-    return realm
+    return {
+      system: systemNode,
+      transient: transientNode,
+      aboveConnection: [transientNode.account, systemNode.account]
+    }
   }
 }
 
@@ -211,12 +213,12 @@ function isInbound (direction: Direction): boolean {
     return false
   }
 
-  throw new InvalidReservationError(`The direction is ${String(direction)}, allowed are 'inbound' and 'outbound'`)
+  throw new InvalidReservationError(`The direction is ${show(direction)}, allowed are 'inbound' and 'outbound'`)
 }
 
 function peerKey (peer: PeerId): string {
   if (typeof peer?.toMultihash !== 'function') {
-    throw new InvalidReservationError(`The peer is ${String(peer)}, allowed is a PeerId`)
+    throw new InvalidReservationError(`The peer is ${show(peer)}, allowed is a PeerId`)
   }
 
   return peer.toString()

@@ -7,7 +7,7 @@
  */
 
 import { Account } from './account.ts'
-import { InvalidReservationError, refusal, ScopeClosedError } from './errors.ts'
+import { InvalidReservationError, refusal, ScopeClosedError, show } from './errors.ts'
 import { optionOf, resolveLimit } from './limit.ts'
 import type { AccountHolder } from './account.ts'
 import type { ResourceLimitExceededError } from './errors.ts'
@@ -36,40 +36,16 @@ export interface ScopeEnvironment {
   observer?: ScopeObserver
 }
 
-const NONE: readonly Account[] = []
-
 export abstract class Scope implements ResourceScope, AccountHolder {
   readonly account: Account
-  readonly kind: ScopeKind
 
-  /**
-   * The accounts above, each once, in the order in which they are asked. A span
-   * has none of its own: it counts in its owner and in all above that.
-   */
-  above: readonly Account[] = NONE
-
-  /**
-   * Live spans and running views, which keep a named scope from collection
-   */
-  holds = 0
-
-  protected closed = false
-  readonly environment: ScopeEnvironment
-  readonly owner?: Scope
-
-  /**
-   * The part of the memory that was reserved in this very scope, and not in a
-   * span or a scope below
-   */
-  private direct = 0
-  private spansBegun = 0
-
-  constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, owner?: Scope) {
-    this.environment = environment
-    this.kind = kind
-    this.account = new Account(this, limit)
-    this.owner = owner
+  constructor (limit: ConcreteLimit, owner?: Account) {
+    this.account = new Account(this, limit, owner)
   }
+
+  abstract get environment (): ScopeEnvironment
+
+  abstract get kind (): ScopeKind
 
   abstract get name (): string
 
@@ -90,42 +66,48 @@ export abstract class Scope implements ResourceScope, AccountHolder {
   }
 
   reserveMemory (size: number, priority: number = 255): void {
-    // the scope itself and, for a span, its owners
-    let scope: Scope = this
+    const own = this.account
 
-    for (;;) {
-      if (scope.closed) {
-        throw new ScopeClosedError(pathTo(this, scope))
-      }
-
-      assertSize(size)
-      assertPriority(priority)
-
-      if (!scope.account.fitsMemory(size, priority)) {
-        refuse(this, scope.account, 'memory', size, undefined, priority)
-      }
-
-      if (scope.owner === undefined) {
-        break
-      }
-
-      scope = scope.owner
+    if (own.closed) {
+      throw new ScopeClosedError([this.name])
     }
 
-    const above = scope.above
+    assertSize(size)
+    assertPriority(priority)
+
+    if (!own.fitsMemory(size, priority)) {
+      throw refusedBy(this, own, 'memory', size, undefined, priority)
+    }
+
+    // of a span, its owners
+    let top = own
+
+    while (top.owner !== undefined) {
+      top = top.owner
+
+      if (top.closed) {
+        throw new ScopeClosedError(pathTo(own, top))
+      }
+
+      if (!top.fitsMemory(size, priority)) {
+        throw refusedBy(this, top, 'memory', size, undefined, priority)
+      }
+    }
+
+    const above = top.above
 
     for (let i = 0; i < above.length; i++) {
       if (!above[i].fitsMemory(size, priority)) {
-        refuse(this, above[i], 'memory', size, undefined, priority)
+        throw refusedBy(this, above[i], 'memory', size, undefined, priority)
       }
     }
 
     // everybody agreed
-    this.direct += size
-    this.account.memory += size
+    own.direct += size
+    own.memory += size
 
-    for (let owner = this.owner; owner !== undefined; owner = owner.owner) {
-      owner.account.memory += size
+    for (let owner = own.owner; owner !== undefined; owner = owner.owner) {
+      owner.memory += size
     }
 
     for (let i = 0; i < above.length; i++) {
@@ -136,28 +118,31 @@ export abstract class Scope implements ResourceScope, AccountHolder {
   releaseMemory (size: number): void {
     assertSize(size)
 
-    if (this.closed) {
+    const own = this.account
+
+    if (own.closed) {
       return
     }
 
-    if (size > this.direct) {
-      this.environment.observer?.overReleased?.(this, size, this.direct)
-      size = this.direct
+    if (size > own.direct) {
+      this.environment.observer?.overReleased?.(this, size, own.direct)
+      size = own.direct
     }
 
-    this.direct -= size
-    this.account.memory -= size
+    own.direct -= size
+    own.memory -= size
 
-    let top: Scope = this
+    let top = own
 
-    for (let owner = this.owner; owner !== undefined; owner = owner.owner) {
+    while (top.owner !== undefined) {
+      top = top.owner
+
       // an owner that has ended has given back what its spans held
-      if (owner.closed) {
+      if (top.closed) {
         return
       }
 
-      owner.account.memory -= size
-      top = owner
+      top.memory -= size
     }
 
     const above = top.above
@@ -173,14 +158,14 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
   beginSpan (): ResourceScopeSpan {
     this.assertOpen()
-    this.holds++
-    this.spansBegun++
+    this.account.holds++
+    this.account.spansBegun++
 
-    return new Span(this.environment, this, `${this.name}.span-${this.spansBegun}`)
+    return new Span(this, `${this.name}.span-${this.account.spansBegun}`)
   }
 
   protected assertOpen (): void {
-    if (this.closed) {
+    if (this.account.closed) {
       throw new ScopeClosedError([this.name])
     }
   }
@@ -189,37 +174,40 @@ export abstract class Scope implements ResourceScope, AccountHolder {
    * Gives back all that is held, and accepts nothing from now on
    */
   protected end (): void {
-    if (this.closed) {
+    const own = this.account
+
+    if (own.closed) {
       return
     }
 
-    this.closed = true
-    this.giveBack()
-    this.account.clear()
-    this.direct = 0
+    own.closed = true
+    giveBack(own)
+    own.clear()
+    own.direct = 0
 
-    if (this.owner !== undefined) {
-      this.owner.holds--
+    if (own.owner !== undefined) {
+      own.owner.holds--
     }
   }
+}
 
-  private giveBack (): void {
-    let top: Scope = this
+function giveBack (own: Account): void {
+  let top = own
 
-    for (let owner = this.owner; owner !== undefined; owner = owner.owner) {
-      if (owner.closed) {
-        return
-      }
+  while (top.owner !== undefined) {
+    top = top.owner
 
-      owner.account.subtract(this.account)
-      top = owner
+    if (top.closed) {
+      return
     }
 
-    const above = top.above
+    top.subtract(own)
+  }
 
-    for (let i = 0; i < above.length; i++) {
-      above[i].subtract(this.account)
-    }
+  const above = top.above
+
+  for (let i = 0; i < above.length; i++) {
+    above[i].subtract(own)
   }
 }
 
@@ -242,30 +230,43 @@ export abstract class EndableScope extends Scope implements ResourceScopeSpan {
  */
 export class Span extends EndableScope {
   readonly name: string
+  private readonly owner: Scope
 
-  constructor (environment: ScopeEnvironment, owner: Scope, name: string) {
-    super(environment, owner.kind, owner.limit, owner)
+  constructor (owner: Scope, name: string) {
+    super(owner.limit, owner.account)
+    this.owner = owner
     this.name = name
   }
 
+  get environment (): ScopeEnvironment {
+    return this.owner.environment
+  }
+
+  get kind (): ScopeKind {
+    return this.owner.kind
+  }
+
   get option (): string {
-    return this.owner?.option ?? super.option
+    return this.owner.option
   }
 }
 
 /**
- * Throws the refusal of a reservation, after the observer has heard of it.
+ * Makes the error of a refusal, after the observer has heard of it. It is for the
+ * caller to throw: V8 counts how hot a function is when it returns, one that
+ * always throws stays in the interpreter, without inline caches.
  *
  * @param asked - the scope that was asked
  * @param by - the account, of that scope or of one above, that is in the way
  */
-export function refuse (asked: Scope, by: Account, resource: Resource, attempted: number, direction?: Direction, priority?: number): never {
+export function refusedBy (asked: Scope, by: Account, resource: Resource, attempted: number, direction?: Direction, priority?: number): ResourceLimitExceededError {
   const scope = by.holder as Scope
+  const path = pathTo(asked.account, by)
 
   const err = refusal({
-    scope: scope.name,
+    scope: path[path.length - 1],
     kind: scope.kind,
-    path: pathTo(asked, scope),
+    path,
     resource,
     direction,
     current: by.current(resource),
@@ -277,38 +278,32 @@ export function refuse (asked: Scope, by: Account, resource: Resource, attempted
 
   asked.environment.observer?.blocked?.(err)
 
-  throw err
+  return err
 }
 
 /**
  * The names from a scope, through the owners of spans, to another one
  */
-function pathTo (from: Scope, to: Scope): string[] {
-  const path = [from.name]
-
-  for (let scope = from; scope !== to;) {
-    const owner = scope.owner
-
-    if (owner === undefined) {
-      path.push(to.name)
-      break
-    }
-
-    path.push(owner.name)
-    scope = owner
+function pathTo (from: Account, to: Account): string[] {
+  if (from === to) {
+    return [to.holder.name]
   }
 
-  return path
+  if (from.owner === undefined) {
+    return [from.holder.name, to.holder.name]
+  }
+
+  return [from.holder.name, ...pathTo(from.owner, to)]
 }
 
 function assertSize (size: number): void {
   if (!Number.isSafeInteger(size) || size < 0) {
-    throw new InvalidReservationError(`The size of a memory reservation is ${String(size)}, allowed is a number of bytes, an integer that is not negative`)
+    throw new InvalidReservationError(`The size of a memory reservation is ${show(size)}, allowed is a number of bytes, an integer that is not negative`)
   }
 }
 
 function assertPriority (priority: number): void {
   if (!Number.isInteger(priority) || priority < 0 || priority > 255) {
-    throw new InvalidReservationError(`The priority of a memory reservation is ${String(priority)}, allowed is an integer from 0 to 255`)
+    throw new InvalidReservationError(`The priority of a memory reservation is ${show(priority)}, allowed is an integer from 0 to 255`)
   }
 }

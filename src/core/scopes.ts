@@ -4,9 +4,9 @@
  * one place in the DAG to another.
  */
 
-import { InvalidReservationError, ScopeAttachedError, ScopeNotAttachedError } from './errors.ts'
+import { InvalidReservationError, ScopeAttachedError, ScopeNotAttachedError, show } from './errors.ts'
 import { optionOf } from './limit.ts'
-import { EndableScope, refuse, Scope } from './scope.ts'
+import { EndableScope, refusedBy, Scope } from './scope.ts'
 import type { Account } from './account.ts'
 import type { ScopeEnvironment } from './scope.ts'
 import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ScopeKind, ServiceScope, StreamManagementScope } from './types.ts'
@@ -16,6 +16,7 @@ import type { PeerId } from '@libp2p/interface'
  * Where the named scopes are found
  */
 export interface NamedScopes {
+  readonly environment: ScopeEnvironment
   peerScope(peer: PeerId): PeerNode
   protocolScope(protocol: string): ProtocolNode
   serviceScope(service: string): ServiceNode
@@ -28,12 +29,23 @@ export interface NamedScopes {
 export interface Realm {
   readonly system: RootNode
   readonly transient: RootNode
+  /** The accounts above a connection that has no peer yet */
+  readonly aboveConnection: readonly Account[]
 }
 
 /**
  * System and transient, and their allowlisted twins
  */
 export class RootNode extends Scope {
+  readonly environment: ScopeEnvironment
+  readonly kind: ScopeKind
+
+  constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit) {
+    super(limit)
+    this.environment = environment
+    this.kind = kind
+  }
+
   get name (): string {
     return this.kind
   }
@@ -50,20 +62,29 @@ export abstract class NamedNode extends Scope {
    */
   sticky = false
 
+  readonly environment: ScopeEnvironment
+  readonly kind: ScopeKind
   protected readonly key: string
 
+  // kept because whom a limit refuses once, it refuses often
+  private optionName?: string
+
   constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, above: readonly Account[]) {
-    super(environment, kind, limit)
+    super(limit)
+    this.environment = environment
+    this.kind = kind
     this.key = key
-    this.above = above
+    this.account.above = above
   }
 
   get option (): string {
-    return optionOf(this.kind, this.key)
+    this.optionName ??= optionOf(this.kind, this.key)
+
+    return this.optionName
   }
 
   get unused (): boolean {
-    return this.account.empty && this.holds === 0 && !this.sticky
+    return this.account.empty && this.account.holds === 0 && !this.sticky
   }
 
   setLimit (limit: Limit): void {
@@ -146,8 +167,8 @@ export class PerPeerNode extends NamedNode {
 export class ProtocolPeerNode extends PerPeerNode {
   private readonly home: Realm
   private readonly streamEdges: readonly Account[]
-  private serviceEdges?: { service: ServiceNode, servicePeer: PerPeerNode, edges: readonly Account[] }
-  private readonly protocolNode: ProtocolNode
+  private lastService?: { service: ServiceNode, servicePeer: PerPeerNode, streamEdges: readonly Account[] }
+  readonly protocolNode: ProtocolNode
   private readonly peerNode: PeerNode
 
   constructor (environment: ScopeEnvironment, limit: ConcreteLimit, key: string, protocol: ProtocolNode, peer: PeerNode, home: Realm) {
@@ -163,19 +184,27 @@ export class ProtocolPeerNode extends PerPeerNode {
   }
 
   /**
-   * A protocol hardly ever belongs to more than one service, so the array of
-   * the last one is enough to keep
+   * What this peer uses of a service. A protocol hardly ever belongs to more than
+   * one service, so it is enough to keep the last one. It goes with the peer, as
+   * this scope does.
    */
-  aboveServiceStream (realm: Realm, service: ServiceNode, servicePeer: PerPeerNode): readonly Account[] {
-    if (realm !== this.home) {
-      return this.serviceStreamsIn(realm, service, servicePeer)
+  servicePeer (service: ServiceNode): PerPeerNode {
+    return this.withService(service).servicePeer
+  }
+
+  aboveServiceStream (realm: Realm, service: ServiceNode): readonly Account[] {
+    const { servicePeer, streamEdges } = this.withService(service)
+
+    return realm === this.home ? streamEdges : this.serviceStreamsIn(realm, service, servicePeer)
+  }
+
+  private withService (service: ServiceNode): NonNullable<typeof this.lastService> {
+    if (this.lastService?.service !== service) {
+      const servicePeer = service.forPeer(this.peerNode)
+      this.lastService = { service, servicePeer, streamEdges: this.serviceStreamsIn(this.home, service, servicePeer) }
     }
 
-    if (this.serviceEdges?.servicePeer !== servicePeer) {
-      this.serviceEdges = { service, servicePeer, edges: this.serviceStreamsIn(realm, service, servicePeer) }
-    }
-
-    return this.serviceEdges.edges
+    return this.lastService
   }
 
   private streamsIn (realm: Realm): readonly Account[] {
@@ -269,11 +298,19 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
   private readonly named: NamedScopes
   private readonly realm: Realm
 
-  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm) {
-    super(environment, 'connection', limit)
+  constructor (limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm) {
+    super(limit)
     this.number = number
     this.named = named
     this.realm = realm
+  }
+
+  get environment (): ScopeEnvironment {
+    return this.named.environment
+  }
+
+  get kind (): ScopeKind {
+    return 'connection'
   }
 
   get name (): string {
@@ -284,14 +321,17 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
    * Asks the scope itself and all above for room for one connection and takes it
    */
   open (inbound: boolean, fileDescriptors: number): void {
-    const above = [this.realm.transient.account, this.realm.system.account]
+    const above = this.realm.aboveConnection
+    let by = this.account
+    let blocked = by.blocksConnection(inbound, fileDescriptors)
 
-    for (const account of [this.account, ...above]) {
-      const blocked = account.blocksConnection(inbound, fileDescriptors)
+    for (let i = 0; blocked === undefined && i < above.length; i++) {
+      by = above[i]
+      blocked = by.blocksConnection(inbound, fileDescriptors)
+    }
 
-      if (blocked !== undefined) {
-        refuse(this, account, blocked, 1, inbound ? 'inbound' : 'outbound')
-      }
+    if (blocked !== undefined) {
+      throw refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
     }
 
     if (inbound) {
@@ -301,10 +341,10 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     this.account.fileDescriptors = fileDescriptors
-    this.above = above
+    this.account.above = above
 
-    for (const account of above) {
-      account.add(this.account)
+    for (let i = 0; i < above.length; i++) {
+      above[i].add(this.account)
     }
   }
 
@@ -316,11 +356,11 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     const scope = this.named.peerScope(peer)
-    assertFits(scope, this)
+    assertFits(scope.account, this.account)
 
     this.realm.transient.account.subtract(this.account)
     scope.account.add(this.account)
-    this.above = scope.aboveConnection(this.realm)
+    this.account.above = scope.aboveConnection(this.realm)
     this.peerScope = scope
   }
 }
@@ -330,17 +370,24 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   serviceScope?: ServiceNode
 
   private protocolPeer?: ProtocolPeerNode
-  private protocolNode?: ProtocolNode
   private readonly number: number
   private readonly named: NamedScopes
   private readonly realm: Realm
 
-  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode) {
-    super(environment, 'stream', limit)
+  constructor (limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode) {
+    super(limit)
     this.number = number
     this.named = named
     this.realm = realm
     this.peerScope = peer
+  }
+
+  get environment (): ScopeEnvironment {
+    return this.named.environment
+  }
+
+  get kind (): ScopeKind {
+    return 'stream'
   }
 
   get name (): string {
@@ -348,7 +395,7 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   }
 
   get protocolScope (): ProtocolNode | undefined {
-    return this.protocolNode
+    return this.protocolPeer?.protocolNode
   }
 
   /**
@@ -365,7 +412,7 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     if (blocked !== undefined) {
-      refuse(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
+      throw refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
     }
 
     if (inbound) {
@@ -374,7 +421,7 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
       this.account.outboundStreams = 1
     }
 
-    this.above = above
+    this.account.above = above
 
     for (let i = 0; i < above.length; i++) {
       above[i].add(this.account)
@@ -384,20 +431,19 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   setProtocol (protocol: string): void {
     this.assertOpen()
 
-    if (this.protocolNode !== undefined) {
-      throw new ScopeAttachedError(this.name, this.protocolNode.name)
+    if (this.protocolScope !== undefined) {
+      throw new ScopeAttachedError(this.name, this.protocolScope.name)
     }
 
     const scope = this.named.protocolScope(protocol)
     const scopeOfPeer = scope.forPeer(this.peerScope)
-    assertFits(scope, this)
-    assertFits(scopeOfPeer, this)
+    assertFits(scope.account, this.account)
+    assertFits(scopeOfPeer.account, this.account)
 
     this.realm.transient.account.subtract(this.account)
     scope.account.add(this.account)
     scopeOfPeer.account.add(this.account)
-    this.above = scopeOfPeer.aboveStream(this.realm)
-    this.protocolNode = scope
+    this.account.above = scopeOfPeer.aboveStream(this.realm)
     this.protocolPeer = scopeOfPeer
   }
 
@@ -413,35 +459,37 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     const scope = this.named.serviceScope(service)
-    const scopeOfPeer = scope.forPeer(this.peerScope)
-    assertFits(scope, this)
-    assertFits(scopeOfPeer, this)
+    const scopeOfPeer = this.protocolPeer.servicePeer(scope)
+    assertFits(scope.account, this.account)
+    assertFits(scopeOfPeer.account, this.account)
 
     scope.account.add(this.account)
     scopeOfPeer.account.add(this.account)
-    this.above = this.protocolPeer.aboveServiceStream(this.realm, scope, scopeOfPeer)
+    this.account.above = this.protocolPeer.aboveServiceStream(this.realm, scope)
     this.serviceScope = scope
   }
 }
 
 /**
- * Throws unless a scope has room for all that a connection or stream holds. What
- * moves was let in before, so no lower priority than the highest holds it up.
+ * Throws unless an account has room for all that a connection or stream holds.
+ * What moves was let in before, so no lower priority than the highest holds it up.
  */
-function assertFits (scope: Scope, leaf: Scope): void {
-  const blocked = scope.account.blocks(leaf.account)
+function assertFits (account: Account, leaf: Account): void {
+  const blocked = account.blocks(leaf)
 
   if (blocked === undefined) {
     return
   }
 
+  const scope = account.holder as Scope
+
   if (blocked === 'memory') {
-    refuse(scope, scope.account, blocked, leaf.account.memory, undefined, 255)
+    throw refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
   }
 
-  const inbound = leaf.account.inboundStreams + leaf.account.inboundConnections > 0
+  const inbound = leaf.inboundStreams + leaf.inboundConnections > 0
 
-  refuse(scope, scope.account, blocked, 1, inbound ? 'inbound' : 'outbound')
+  throw refusedBy(scope, account, blocked, 1, inbound ? 'inbound' : 'outbound')
 }
 
 /**
@@ -449,6 +497,6 @@ function assertFits (scope: Scope, leaf: Scope): void {
  */
 export function assertName (what: string, name: unknown): void {
   if (typeof name !== 'string') {
-    throw new InvalidReservationError(`The name of a ${what} is ${String(name)}, allowed is a string`)
+    throw new InvalidReservationError(`The name of a ${what} is ${show(name)}, allowed is a string`)
   }
 }

@@ -4,8 +4,8 @@
  * js-libp2p node does.
  */
 
-import { resolveLimits } from './limits.ts'
 import { scaleLimits } from './defaults.ts'
+import { resolveLimits } from './limits.ts'
 import { systemResources } from './system-resources.ts'
 import type { ConcreteLimits, Limits } from './limits.ts'
 import type { Resources } from './scaling.ts'
@@ -50,6 +50,12 @@ const SIMULTANEOUS = {
 const STREAMS_PER_CONNECTION = 8
 
 /**
+ * So many peers may open all their streams at once and never negotiate them
+ * before others find no room to negotiate theirs
+ */
+const PEERS_TO_FILL_TRANSIENT = 4
+
+/**
  * @param resources - what the node may use, instead of an eighth of the memory
  * and half of the file descriptors of this process
  * @param profile - what the node does
@@ -80,6 +86,7 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
   const connections = Math.max(2 * maxConnections, maxConnections + parallelDials)
   const streams = STREAMS_PER_CONNECTION * connections
   const descriptors = least(connections, available.fileDescriptors)
+  const unnegotiated = Math.max(connections, PEERS_TO_FILL_TRANSIENT * Number(limits.peerDefault.inboundStreams))
 
   const raised: Limits = {
     system: {
@@ -88,8 +95,8 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
         inboundConnections: connections,
         outboundConnections: connections,
         fileDescriptors: descriptors,
-        streams: 2 * streams,
-        inboundStreams: streams,
+        streams: 2 * streams + unnegotiated,
+        inboundStreams: streams + unnegotiated,
         outboundStreams: streams
       }),
       memory: least(limits.system.memory, available.memory)
@@ -99,8 +106,8 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
       inboundConnections: parallelDials,
       outboundConnections: parallelDials,
       fileDescriptors: least(2 * parallelDials, available.fileDescriptors),
-      streams: 2 * connections,
-      inboundStreams: connections,
+      streams: unnegotiated + connections,
+      inboundStreams: unnegotiated,
       outboundStreams: connections
     }),
     services: {},
