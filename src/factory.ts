@@ -4,6 +4,8 @@
  * and the node would be unprotected.
  */
 
+import { warn } from './warn.ts'
+
 const PATIENCE = 5_000
 
 /**
@@ -22,19 +24,5 @@ export function warnUnlessCalled<Args extends any[], T> (factory: (...args: Args
     clearTimeout(timer)
 
     return factory(...args)
-  }
-}
-
-/**
- * A log would not be seen: js-libp2p's are off by default
- */
-function warn (message: string): void {
-  const process = globalThis.process
-
-  if (typeof process?.emitWarning === 'function') {
-    process.emitWarning(message, 'ResourceManagerWarning')
-  } else {
-    // eslint-disable-next-line no-console
-    console.warn(message)
   }
 }

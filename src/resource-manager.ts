@@ -5,66 +5,31 @@
 
 import { serviceCapabilities } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
+import { Admission } from './admission/admission.ts'
 import { InvalidLimitError } from './core/errors.ts'
+import { ObservingEnvironment } from './core/observing.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
+import { ScopeEnvironment } from './core/scope.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
 import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
-import { LimitTable, resolveLimits } from './limits/limits.ts'
+import { LimitSource } from './limits/limit-source.ts'
+import { resolveLimits } from './limits/limits.ts'
+import { suggestFrom } from './limits/suggest.ts'
 import { registerMetrics } from './observe/metrics.ts'
+import { DEFAULT_COLLECTION_INTERVAL, isCustomLimiter, verifyOptions } from './options.ts'
+import { warn } from './warn.ts'
+import type { AdmissionLimits } from './admission/admission.ts'
+import type { Allowlist } from './admission/allowlist.ts'
 import type { ResourceLimitExceededError } from './core/errors.ts'
 import type { ScopeStats } from './core/scope-registry.ts'
 import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
-import type { ServiceProtocols } from './libp2p/services.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
+import type { ResourceManagerInit } from './options.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
-
-/**
- * @default 60_000
- */
-export const DEFAULT_COLLECTION_INTERVAL = 60_000
-
-export interface ResourceManagerInit {
-  /**
-   * What scopes may hold. What is left out has its default, scaled to `memory`
-   * and `fileDescriptors`.
-   */
-  limits?: Limits
-
-  /**
-   * How many bytes of memory the default limits are scaled to
-   *
-   * @default an eighth of what this process may use
-   */
-  memory?: number
-
-  /**
-   * How many file descriptors the default limits are scaled to
-   *
-   * @default half of what this process may open
-   */
-  fileDescriptors?: number
-
-  /**
-   * The protocols of your own services, by service name. Streams of these
-   * protocols count in the scope of the service. Stock js-libp2p services need
-   * no entry.
-   *
-   * @default {}
-   */
-  services?: ServiceProtocols
-
-  /**
-   * How often scopes of peers and protocols that nobody uses are removed, in
-   * milliseconds
-   *
-   * @default 60_000
-   */
-  collectionInterval?: number
-}
 
 export interface ResourceManagerComponents extends HookedComponents {
   logger: ComponentLogger
@@ -79,11 +44,27 @@ export interface ResourceManagerEvents {
   blocked: CustomEvent<ResourceLimitExceededError>
 }
 
-const OPTIONS: ReadonlySet<string> = new Set<keyof ResourceManagerInit>(['limits', 'memory', 'fileDescriptors', 'services', 'collectionInterval'])
+export type EnforcedLimits = ConcreteLimits & Required<AdmissionLimits>
+
+/**
+ * How many times the highest use `suggestLimits` lets through
+ *
+ * @default 2
+ */
+const DEFAULT_HEADROOM = 2
 
 export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEvents> implements ResourceManager, Startable {
+  /**
+   * Addresses that may still connect when the ordinary limits refuse, can be
+   * changed at any time
+   */
+  readonly allowlist: Allowlist
+
   private readonly registry: ScopeRegistry
-  private readonly concreteLimits: ConcreteLimits
+  private readonly environment: ScopeEnvironment
+  private readonly admission: Admission
+  private readonly source: LimitSource
+  private readonly maxConnections?: number
   private readonly hooks: NodeHooks
   private readonly log?: Logger
   private readonly countRefusal?: (refusal: ResourceLimitExceededError) => void
@@ -98,11 +79,18 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   constructor (init: ResourceManagerInit = {}, components?: ResourceManagerComponents) {
     super()
 
-    verifyInit(init)
+    verifyOptions(init)
 
-    const maxConnections = components?.connectionManager?.getMaxConnections() ?? DEFAULT_PROFILE.maxConnections
-    this.concreteLimits = resolveLimits(init.limits, automaticLimits(init, { ...DEFAULT_PROFILE, maxConnections }))
-    this.registry = new ScopeRegistry({ observer: this.observer() }, new LimitTable(this.concreteLimits))
+    this.maxConnections = components?.connectionManager?.getMaxConnections()
+    const defaults = automaticLimits(init, { ...DEFAULT_PROFILE, maxConnections: this.maxConnections ?? DEFAULT_PROFILE.maxConnections })
+    const given = isCustomLimiter(init.limits) ? undefined : init.limits
+
+    this.source = new LimitSource(resolveLimits(given, defaults), isCustomLimiter(init.limits) ? init.limits : undefined)
+    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, init.now)
+    this.allowlist = this.admission.allowlist
+    init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
+    this.environment = init.enforce === false ? new ObservingEnvironment(this.observer()) : new ScopeEnvironment(this.observer())
+    this.registry = new ScopeRegistry(this.environment, this.source, this.admission)
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
     this.log = components?.logger.forComponent('libp2p:resource-manager')
     this.countRefusal = components?.metrics == null ? undefined : registerMetrics(components.metrics, this)
@@ -125,7 +113,9 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.startCollection()
   }
 
-  start (): void {}
+  start (): void {
+    this.warnOfConflicts()
+  }
 
   stop (): void {}
 
@@ -138,16 +128,19 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.close()
   }
 
-  openConnection (direction: Direction, usesFileDescriptor: boolean, _endpoint?: Multiaddr): ConnectionManagementScope {
-    return this.registry.openConnection(direction, usesFileDescriptor)
+  /**
+   * Without an endpoint there are no limits by address
+   */
+  openConnection (direction: Direction, usesFileDescriptor: boolean, endpoint?: Multiaddr): ConnectionManagementScope {
+    return this.registry.openConnection(direction, usesFileDescriptor, endpoint == null ? undefined : this.admission.connection(direction, endpoint))
   }
 
   openStream (peer: PeerId, direction: Direction): StreamManagementScope {
     return this.registry.openStream(peer, direction)
   }
 
-  verifySourceAddress (_address: Multiaddr): boolean {
-    return false
+  verifySourceAddress (address: Multiaddr): boolean {
+    return this.admission.mustVerify(address)
   }
 
   viewSystem<T> (fn: (scope: ResourceScope) => T): T {
@@ -183,10 +176,51 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   /**
-   * The limits that are enforced, with nothing left out
+   * All that is enforced now, with nothing left out, ready to print and to pass
+   * to `setLimits` or as the `limits` option
    */
-  limits (): ConcreteLimits {
-    return this.concreteLimits
+  limits (): EnforcedLimits {
+    return { ...this.source.enforced(this.registry), ...this.admission.limits() }
+  }
+
+  /**
+   * Replaces limits, at once and for all scopes there are. What is left out stays
+   * as it is, what is in use above a new limit stays too.
+   *
+   * @throws {InvalidLimitError} if a limit makes no sense, nothing has changed then
+   */
+  setLimits (limits: Limits): void {
+    // both check before they change anything, and the gates are the last to fail
+    resolveLimits(limits, this.source.enforced(this.registry))
+    this.admission.setLimits({ subnets: limits.subnets, rates: limits.rates })
+    this.source.lay(limits, this.registry)
+    this.refreshLimits()
+  }
+
+  /**
+   * Asks for the limits of all scopes again, if they come from functions of yours
+   */
+  refreshLimits (): void {
+    this.registry.setLimiter(this.source)
+  }
+
+  /**
+   * With `enforce: false`: limits for what was used so far
+   *
+   * @param headroom - how many times the highest use is let through
+   * @throws {InvalidLimitError} if limits are enforced, since then nothing above
+   * them can be seen, or if headroom is less than 1
+   */
+  suggestLimits (headroom: number = DEFAULT_HEADROOM): Limits {
+    if (!(this.environment instanceof ObservingEnvironment)) {
+      throw new InvalidLimitError('enforce', true, 'false, to see what is used when nothing is refused')
+    }
+
+    if (!Number.isFinite(headroom) || headroom < 1) {
+      throw new InvalidLimitError('headroom', headroom, 'a number of at least 1')
+    }
+
+    return suggestFrom(this.environment.peaks, headroom)
   }
 
   /**
@@ -265,30 +299,31 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
       return
     }
 
-    this.timer = setInterval(() => { this.removeUnusedScopes() }, this.collectionInterval)
+    this.timer = setInterval(() => {
+      this.removeUnusedScopes()
+      this.admission.removeIdle()
+
+      if (this.source.isAsked) {
+        this.refreshLimits()
+      }
+    }, this.collectionInterval)
     // must not keep the process alive, browsers have no such thing
     ;(this.timer as { unref?(): void }).unref?.()
   }
-}
 
-function verifyInit (init: ResourceManagerInit): void {
-  if (init === null || typeof init !== 'object' || Array.isArray(init)) {
-    throw new InvalidLimitError('resourceManager options', init, 'an object')
-  }
+  /**
+   * The connection manager prunes only once it has more connections than
+   * `maxConnections`. A limit below that refuses connections before any is pruned.
+   */
+  private warnOfConflicts (): void {
+    const { maxConnections } = this
+    const { system } = this.limits()
 
-  for (const key of Object.keys(init)) {
-    if (!OPTIONS.has(key)) {
-      throw new InvalidLimitError(key, init[key as keyof ResourceManagerInit], `one of the options ${[...OPTIONS].join(', ')}`)
+    for (const resource of ['connections', 'inboundConnections'] as const) {
+      if (maxConnections !== undefined && system[resource] <= maxConnections) {
+        warn(`limits.system.${resource} is ${system[resource]}, but the connection manager prunes connections only above its maxConnections of ${maxConnections}: ` +
+          'new connections will be refused before any is pruned. Raise the limit or lower maxConnections.')
+      }
     }
-  }
-
-  assertNumber('memory', init.memory, 0)
-  assertNumber('fileDescriptors', init.fileDescriptors, 0)
-  assertNumber('collectionInterval', init.collectionInterval, 1)
-}
-
-function assertNumber (name: string, value: unknown, min: number): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && value as number >= min)) {
-    throw new InvalidLimitError(name, value, `an integer of at least ${min}`)
   }
 }

@@ -1,1 +1,5 @@
+import './libp2p/connections.node.ts'
+import './libp2p/dials.node.ts'
 import './libp2p/lifecycle.node.ts'
+import './libp2p/raw-remotes.node.ts'
+import './libp2p/upgrades.node.ts'

@@ -54,6 +54,28 @@ function countable (limit: number | bigint): number {
 }
 
 /**
+ * A limit that is enforced somewhere. All connections share one, all streams
+ * another: replacing what is in it takes effect for those that are open.
+ */
+export class EnforcedLimit {
+  mostMemory!: number
+  private current!: ConcreteLimit
+
+  constructor (limit: ConcreteLimit) {
+    this.concrete = limit
+  }
+
+  get concrete (): ConcreteLimit {
+    return this.current
+  }
+
+  set concrete (limit: ConcreteLimit) {
+    this.current = limit
+    this.mostMemory = countable(limit.memory)
+  }
+}
+
+/**
  * What an account belongs to: it gives its names to errors
  */
 export interface AccountHolder {
@@ -65,8 +87,7 @@ const NONE: readonly Account[] = []
 export class Account {
   // in the order of how often they are used, for the cache of the processor
   memory = 0
-  private mostMemory: number
-  private concreteLimit: ConcreteLimit
+  enforced: EnforcedLimit
   inboundStreams = 0
   outboundStreams = 0
 
@@ -99,20 +120,14 @@ export class Account {
   spansBegun = 0
   readonly holder: AccountHolder
 
-  constructor (holder: AccountHolder, limit: ConcreteLimit, owner?: Account) {
+  constructor (holder: AccountHolder, limit: EnforcedLimit, owner?: Account) {
     this.holder = holder
-    this.concreteLimit = limit
-    this.mostMemory = countable(limit.memory)
+    this.enforced = limit
     this.owner = owner
   }
 
   get limit (): ConcreteLimit {
-    return this.concreteLimit
-  }
-
-  set limit (limit: ConcreteLimit) {
-    this.concreteLimit = limit
-    this.mostMemory = countable(limit.memory)
+    return this.enforced.concrete
   }
 
   /**
@@ -121,7 +136,7 @@ export class Account {
   fitsMemory (size: number, priority: number): boolean {
     const after = this.memory + size
 
-    return after <= this.mostMemory && (priority === 255 || after <= memoryThreshold(this.limit.memory, priority))
+    return after <= this.enforced.mostMemory && (priority === 255 || after <= memoryThreshold(this.limit.memory, priority))
   }
 
   /**

@@ -5,17 +5,25 @@
 import type { ConcreteLimit, Direction, Resource, ScopeKind } from './types.ts'
 
 /**
+ * Where limits are: in scopes, or in the gates before them that count
+ * connections by address and how often something happens
+ */
+export type RefusalKind = ScopeKind | 'subnet' | 'rate'
+
+export type RefusedResource = Resource | 'connectionsPerSecond' | 'inboundStreamsPerSecond'
+
+/**
  * Everything that is known of a refusal
  */
 export interface RefusalDetail {
   /** Name of the scope whose limit it was */
   scope: string
-  /** What kind of scope that is */
-  kind: ScopeKind
+  /** What kind of scope that is, or which gate before the scopes */
+  kind: RefusalKind
   /** The scopes from the one that was asked down to the one that refused */
   path: string[]
-  /** The limit that was hit, as it is called in the configuration */
-  resource: Resource
+  /** The limit that was hit, as it is called in the configuration, or what is limited per second */
+  resource: RefusedResource
   /** Of the stream or connection that was refused, if it was one */
   direction?: Direction
   /** In use at the time; bytes for memory */
@@ -26,11 +34,13 @@ export interface RefusalDetail {
   limit: ConcreteLimit[Resource]
   /** Of a memory reservation */
   priority?: number
+  /** Of a rate: when it will let the next one through, in milliseconds from now */
+  retryAfter?: number
   /** What to change, such as `limits.system.memory` */
   option: string
 }
 
-const WORDS: Record<Resource, string> = {
+const WORDS: Record<RefusedResource, string> = {
   streams: 'streams',
   inboundStreams: 'inbound streams',
   outboundStreams: 'outbound streams',
@@ -38,7 +48,9 @@ const WORDS: Record<Resource, string> = {
   inboundConnections: 'inbound connections',
   outboundConnections: 'outbound connections',
   fileDescriptors: 'file descriptors',
-  memory: 'bytes of memory'
+  memory: 'bytes of memory',
+  connectionsPerSecond: 'connections per second',
+  inboundStreamsPerSecond: 'inbound streams per second'
 }
 
 /**
@@ -49,16 +61,22 @@ export class ResourceLimitExceededError extends Error implements RefusalDetail {
   static name = 'ResourceLimitExceededError'
 
   readonly scope: string
-  readonly kind: ScopeKind
+  readonly kind: RefusalKind
   readonly path: string[]
-  readonly resource: Resource
+  readonly resource: RefusedResource
   readonly direction?: Direction
   readonly current: number
   readonly attempted: number
   readonly limit: ConcreteLimit[Resource]
   readonly priority?: number
+  readonly retryAfter?: number
   readonly option: string
   readonly temporary = true
+
+  /**
+   * False if refusals are only observed: then nothing was refused
+   */
+  enforced = true
 
   constructor (detail: RefusalDetail) {
     super(explain(detail))
@@ -72,11 +90,17 @@ export class ResourceLimitExceededError extends Error implements RefusalDetail {
     this.attempted = detail.attempted
     this.limit = detail.limit
     this.priority = detail.priority
+    this.retryAfter = detail.retryAfter
     this.option = detail.option
   }
 }
 
 function explain (detail: RefusalDetail): string {
+  if (detail.kind === 'rate') {
+    return `Local rate limit exceeded: ${detail.scope} may open ${detail.limit} ${WORDS[detail.resource]} after a burst of ${detail.current}, ` +
+      `the next one in ${Math.ceil(detail.retryAfter ?? 0)} ms; raise ${detail.option} if this is legitimate`
+  }
+
   const share = detail.priority != null && detail.priority < 255
     ? ` of which priority ${detail.priority} may use ${detail.priority + 1}/256`
     : ''

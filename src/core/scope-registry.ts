@@ -5,10 +5,11 @@
  */
 
 import { compare } from 'uint8arrays/compare'
+import { EnforcedLimit } from './account.ts'
 import { InvalidReservationError, show } from './errors.ts'
-import { assertName, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
+import { assertName, assertPeer, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
 import type { Scope, ScopeEnvironment } from './scope.ts'
-import type { NamedNode, NamedScopes, Realm } from './scopes.ts'
+import type { ConnectionAdmission, NamedNode, NamedScopes, Realm, StreamAdmission } from './scopes.ts'
 import type { ConnectionManagementScope, Direction, Limiter, ScopeStat, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
 
@@ -37,34 +38,128 @@ export class ScopeRegistry implements NamedScopes {
   private readonly services = new Map<string, ServiceNode>()
   private readonly protocols = new Map<string, ProtocolNode>()
   private readonly peers = new Map<string, PeerNode>()
+  private readonly connectionLimit: EnforcedLimit
+  private readonly streamLimit: EnforcedLimit
+  private readonly streamAdmission?: StreamAdmission
   private connectionsOpened = 0
   private streamsOpened = 0
 
-  constructor (environment: ScopeEnvironment, limiter: Limiter) {
+  constructor (environment: ScopeEnvironment, limiter: Limiter, streamAdmission?: StreamAdmission) {
     this.environment = environment
     this.limiter = limiter
+    this.streamAdmission = streamAdmission
+    this.connectionLimit = new EnforcedLimit(limiter.limitFor('connection'))
+    this.streamLimit = new EnforcedLimit(limiter.limitFor('stream'))
     this.standard = this.realm('system', 'transient')
     this.allowlisted = this.realm('allowlistedSystem', 'allowlistedTransient')
   }
 
-  openConnection (direction: Direction, usesFileDescriptor: boolean): ConnectionManagementScope {
+  /**
+   * What the gates refuse, or the standard scopes, is tried in the allowlisted
+   * scopes if the address is on the allowlist. Only what all of them refuse is a
+   * refusal.
+   */
+  openConnection (direction: Direction, usesFileDescriptor: boolean, admission?: ConnectionAdmission): ConnectionManagementScope {
     const inbound = isInbound(direction)
-    const scope = new ConnectionNode(this.limiter.limitFor('connection'), ++this.connectionsOpened, this, this.standard)
-    scope.open(inbound, usesFileDescriptor ? 1 : 0)
+    const fileDescriptors = usesFileDescriptor ? 1 : 0
+
+    let scope: ConnectionNode | undefined
+    let refusal = admission?.enter(false)
+
+    if (refusal === undefined) {
+      scope = this.newConnection(this.standard, admission)
+      refusal = scope.check(inbound, fileDescriptors)
+    }
+
+    if (refusal !== undefined && admission?.allowsAddress() === true) {
+      const allowlisted = this.newConnection(this.allowlisted, admission)
+      refusal = allowlisted.check(inbound, fileDescriptors)
+
+      if (refusal === undefined) {
+        // who is in the allowlisted scopes takes no place among the others
+        admission.leave()
+        scope = allowlisted
+      }
+    }
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      admission?.leave()
+      throw refusal
+    }
+
+    scope ??= this.newConnection(this.standard, admission)
+    scope.take(inbound, fileDescriptors)
 
     return scope
   }
 
+  /**
+   * Streams of a peer with an allowlisted connection are tried in the
+   * allowlisted scopes when they are refused elsewhere
+   */
   openStream (peer: PeerId, direction: Direction): StreamManagementScope {
     const inbound = isInbound(direction)
-    const scope = new StreamNode(this.limiter.limitFor('stream'), ++this.streamsOpened, this, this.standard, this.peerScope(peer))
-    scope.open(inbound)
+    const peerScope = this.peerScope(peer)
+
+    let scope = this.newStream(this.standard, peerScope)
+    let refusal = (inbound ? this.streamAdmission?.inboundStream?.(peerScope.key) : undefined) ?? scope.check(inbound)
+
+    if (refusal !== undefined && peerScope.allowlisted > 0) {
+      const allowlisted = this.newStream(this.allowlisted, peerScope)
+      refusal = allowlisted.check(inbound)
+
+      if (refusal === undefined) {
+        scope = allowlisted
+      }
+    }
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
+
+    scope.take(inbound)
 
     return scope
+  }
+
+  /**
+   * Replaces what limits are read from, for all scopes there are but those whose
+   * limit was set by hand
+   */
+  setLimiter (limiter: Limiter): void {
+    this.limiter = limiter
+    this.connectionLimit.concrete = limiter.limitFor('connection')
+    this.streamLimit.concrete = limiter.limitFor('stream')
+
+    for (const realm of [this.standard, this.allowlisted]) {
+      for (const scope of [realm.system, realm.transient]) {
+        scope.account.enforced.concrete = limiter.limitFor(scope.kind)
+      }
+    }
+
+    for (const scope of this.namedScopes()) {
+      if (!scope.sticky) {
+        scope.account.enforced.concrete = limiter.limitFor(scope.kind, scope.key)
+      }
+    }
+  }
+
+  /**
+   * All scopes with a name, those of each peer in services and protocols included
+   */
+  * namedScopes (): Generator<NamedNode> {
+    yield * this.peers.values()
+
+    for (const parent of [...this.services.values(), ...this.protocols.values()]) {
+      yield parent
+      yield * parent.peers.values()
+    }
   }
 
   peerScope (peer: PeerId): PeerNode {
-    const key = peerKey(peer)
+    assertPeer(peer)
+
+    const key = peer.toString()
     let scope = this.peers.get(key)
 
     if (scope === undefined) {
@@ -191,6 +286,14 @@ export class ScopeRegistry implements NamedScopes {
     return result
   }
 
+  private newConnection (realm: Realm, admission?: ConnectionAdmission): ConnectionNode {
+    return new ConnectionNode(this.connectionLimit, ++this.connectionsOpened, this, realm, admission)
+  }
+
+  private newStream (realm: Realm, peer: PeerNode): StreamNode {
+    return new StreamNode(this.streamLimit, ++this.streamsOpened, this, realm, peer, this.streamAdmission)
+  }
+
   private realm (system: 'system' | 'allowlistedSystem', transient: 'transient' | 'allowlistedTransient'): Realm {
     const systemNode = new RootNode(this.environment, system, this.limiter.limitFor(system))
     const transientNode = new RootNode(this.environment, transient, this.limiter.limitFor(transient))
@@ -214,14 +317,6 @@ function isInbound (direction: Direction): boolean {
   }
 
   throw new InvalidReservationError(`The direction is ${show(direction)}, allowed are 'inbound' and 'outbound'`)
-}
-
-function peerKey (peer: PeerId): string {
-  if (typeof peer?.toMultihash !== 'function') {
-    throw new InvalidReservationError(`The peer is ${show(peer)}, allowed is a PeerId`)
-  }
-
-  return peer.toString()
 }
 
 const encoder = new TextEncoder()

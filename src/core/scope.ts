@@ -6,7 +6,7 @@
  * is checked first and then all are added to: a refusal has nothing to roll back.
  */
 
-import { Account } from './account.ts'
+import { Account, EnforcedLimit } from './account.ts'
 import { InvalidReservationError, refusal, ScopeClosedError, show } from './errors.ts'
 import { optionOf, resolveLimit } from './limit.ts'
 import type { AccountHolder } from './account.ts'
@@ -32,15 +32,41 @@ export interface ScopeObserver {
 /**
  * What all scopes of a manager share
  */
-export interface ScopeEnvironment {
-  observer?: ScopeObserver
+export class ScopeEnvironment {
+  private readonly observer: ScopeObserver
+
+  constructor (observer: ScopeObserver = {}) {
+    this.observer = observer
+  }
+
+  /**
+   * Called with every refusal that is going to take effect
+   *
+   * @returns whether it takes effect
+   */
+  enforces (refusal: ResourceLimitExceededError): boolean {
+    this.observer.blocked?.(refusal)
+
+    return true
+  }
+
+  overReleased (scope: ResourceScope, released: number, held: number): void {
+    this.observer.overReleased?.(scope, released, held)
+  }
+
+  newAccount (holder: Scope, limit: EnforcedLimit): Account {
+    return new Account(holder, limit)
+  }
 }
 
 export abstract class Scope implements ResourceScope, AccountHolder {
   readonly account: Account
 
-  constructor (limit: ConcreteLimit, owner?: Account) {
-    this.account = new Account(this, limit, owner)
+  /**
+   * An owner is given to a span only
+   */
+  constructor (environment: ScopeEnvironment, limit: EnforcedLimit, owner?: Account) {
+    this.account = owner === undefined ? environment.newAccount(this, limit) : new Account(this, limit, owner)
   }
 
   abstract get environment (): ScopeEnvironment
@@ -62,7 +88,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
   setLimit (limit: Limit): void {
     this.assertOpen()
-    this.account.limit = resolveLimit(limit, this.account.limit, this.option)
+    this.account.enforced = new EnforcedLimit(resolveLimit(limit, this.limit, this.option))
   }
 
   reserveMemory (size: number, priority: number = 255): void {
@@ -76,7 +102,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     assertPriority(priority)
 
     if (!own.fitsMemory(size, priority)) {
-      throw refusedBy(this, own, 'memory', size, undefined, priority)
+      this.refuseMemory(own, size, priority)
     }
 
     // of a span, its owners
@@ -90,7 +116,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
       }
 
       if (!top.fitsMemory(size, priority)) {
-        throw refusedBy(this, top, 'memory', size, undefined, priority)
+        this.refuseMemory(top, size, priority)
       }
     }
 
@@ -98,7 +124,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
     for (let i = 0; i < above.length; i++) {
       if (!above[i].fitsMemory(size, priority)) {
-        throw refusedBy(this, above[i], 'memory', size, undefined, priority)
+        this.refuseMemory(above[i], size, priority)
       }
     }
 
@@ -125,7 +151,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     }
 
     if (size > own.direct) {
-      this.environment.observer?.overReleased?.(this, size, own.direct)
+      this.environment.overReleased(this, size, own.direct)
       size = own.direct
     }
 
@@ -162,6 +188,14 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     this.account.spansBegun++
 
     return new Span(this, `${this.name}.span-${this.account.spansBegun}`)
+  }
+
+  private refuseMemory (by: Account, size: number, priority: number): void {
+    const refusal = refusedBy(this, by, 'memory', size, undefined, priority)
+
+    if (this.environment.enforces(refusal)) {
+      throw refusal
+    }
   }
 
   protected assertOpen (): void {
@@ -233,7 +267,7 @@ export class Span extends EndableScope {
   private readonly owner: Scope
 
   constructor (owner: Scope, name: string) {
-    super(owner.limit, owner.account)
+    super(owner.environment, new EnforcedLimit(owner.limit), owner.account)
     this.owner = owner
     this.name = name
   }
@@ -252,8 +286,8 @@ export class Span extends EndableScope {
 }
 
 /**
- * Makes the error of a refusal, after the observer has heard of it. It is for the
- * caller to throw: V8 counts how hot a function is when it returns, one that
+ * Makes the error of a refusal. Whether it takes effect is for the caller to find
+ * out, and to throw: V8 counts how hot a function is when it returns, one that
  * always throws stays in the interpreter, without inline caches.
  *
  * @param asked - the scope that was asked
@@ -263,7 +297,7 @@ export function refusedBy (asked: Scope, by: Account, resource: Resource, attemp
   const scope = by.holder as Scope
   const path = pathTo(asked.account, by)
 
-  const err = refusal({
+  return refusal({
     scope: path[path.length - 1],
     kind: scope.kind,
     path,
@@ -275,10 +309,6 @@ export function refusedBy (asked: Scope, by: Account, resource: Resource, attemp
     priority,
     option: `${scope.option}.${resource}`
   })
-
-  asked.environment.observer?.blocked?.(err)
-
-  return err
 }
 
 /**

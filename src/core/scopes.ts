@@ -4,10 +4,12 @@
  * one place in the DAG to another.
  */
 
+import { EnforcedLimit } from './account.ts'
 import { InvalidReservationError, ScopeAttachedError, ScopeNotAttachedError, show } from './errors.ts'
 import { optionOf } from './limit.ts'
 import { EndableScope, refusedBy, Scope } from './scope.ts'
 import type { Account } from './account.ts'
+import type { ResourceLimitExceededError } from './errors.ts'
 import type { ScopeEnvironment } from './scope.ts'
 import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ScopeKind, ServiceScope, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
@@ -17,6 +19,8 @@ import type { PeerId } from '@libp2p/interface'
  */
 export interface NamedScopes {
   readonly environment: ScopeEnvironment
+  /** Where connections and streams belong that no allowlist has let in */
+  readonly standard: Realm
   peerScope(peer: PeerId): PeerNode
   protocolScope(protocol: string): ProtocolNode
   serviceScope(service: string): ServiceNode
@@ -34,6 +38,38 @@ export interface Realm {
 }
 
 /**
+ * What the gates before the scopes know of one connection
+ */
+export interface ConnectionAdmission {
+  /**
+   * Takes the place of the connection among those of its address, for good or
+   * until `leave`
+   *
+   * @param moved - the connection was let in by the allowlist, wrongly as it
+   * turned out: its rate is not asked again
+   */
+  enter(moved: boolean): ResourceLimitExceededError | undefined
+
+  /** Gives back what `enter` has taken */
+  leave(): void
+
+  /** Whether the allowlist has the address for anyone whose peer ID is not known yet */
+  allowsAddress(): boolean
+
+  /** Whether the allowlist has the address for this peer */
+  allowsPeer(peer: PeerId): boolean
+}
+
+/**
+ * What the gates before the scopes know of streams. A gate that is not there
+ * costs nothing.
+ */
+export interface StreamAdmission {
+  inboundStream?(peer: string): ResourceLimitExceededError | undefined
+  inboundProtocol?(protocol: string): ResourceLimitExceededError | undefined
+}
+
+/**
  * System and transient, and their allowlisted twins
  */
 export class RootNode extends Scope {
@@ -41,7 +77,7 @@ export class RootNode extends Scope {
   readonly kind: ScopeKind
 
   constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit) {
-    super(limit)
+    super(environment, new EnforcedLimit(limit))
     this.environment = environment
     this.kind = kind
   }
@@ -64,13 +100,13 @@ export abstract class NamedNode extends Scope {
 
   readonly environment: ScopeEnvironment
   readonly kind: ScopeKind
-  protected readonly key: string
+  readonly key: string
 
   // kept because whom a limit refuses once, it refuses often
   private optionName?: string
 
   constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, above: readonly Account[]) {
-    super(limit)
+    super(environment, new EnforcedLimit(limit))
     this.environment = environment
     this.kind = kind
     this.key = key
@@ -102,6 +138,13 @@ export abstract class NamedNode extends Scope {
 
 export class PeerNode extends NamedNode implements PeerScope {
   readonly peer: PeerId
+
+  /**
+   * Connections from addresses that the allowlist has for this peer. While there
+   * are any, its streams may use the allowlisted scopes as well.
+   */
+  allowlisted = 0
+
   private readonly streamEdges: readonly Account[]
   private readonly connectionEdges: readonly Account[]
   private readonly home: Realm
@@ -296,13 +339,16 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
 
   private readonly number: number
   private readonly named: NamedScopes
-  private readonly realm: Realm
+  private readonly admission?: ConnectionAdmission
+  private realm: Realm
+  private allowlisted = false
 
-  constructor (limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm) {
-    super(limit)
+  constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, admission?: ConnectionAdmission) {
+    super(named.environment, limit)
     this.number = number
     this.named = named
     this.realm = realm
+    this.admission = admission
   }
 
   get environment (): ScopeEnvironment {
@@ -318,9 +364,9 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
   }
 
   /**
-   * Asks the scope itself and all above for room for one connection and takes it
+   * Asks the scope itself and all above for room for one connection, takes nothing
    */
-  open (inbound: boolean, fileDescriptors: number): void {
+  check (inbound: boolean, fileDescriptors: number): ResourceLimitExceededError | undefined {
     const above = this.realm.aboveConnection
     let by = this.account
     let blocked = by.blocksConnection(inbound, fileDescriptors)
@@ -331,20 +377,28 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     if (blocked !== undefined) {
-      throw refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
+      return refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
     }
+  }
+
+  /**
+   * Takes what was checked
+   */
+  take (inbound: boolean, fileDescriptors: number): void {
+    const own = this.account
+    const above = this.realm.aboveConnection
 
     if (inbound) {
-      this.account.inboundConnections = 1
+      own.inboundConnections = 1
     } else {
-      this.account.outboundConnections = 1
+      own.outboundConnections = 1
     }
 
-    this.account.fileDescriptors = fileDescriptors
-    this.account.above = above
+    own.fileDescriptors = fileDescriptors
+    own.above = above
 
     for (let i = 0; i < above.length; i++) {
-      above[i].add(this.account)
+      above[i].add(own)
     }
   }
 
@@ -355,13 +409,73 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
       throw new ScopeAttachedError(this.name, this.peerScope.name)
     }
 
+    assertPeer(peer)
+
+    // the allowlist may have had the address for somebody else
+    const { standard } = this.named
+    const allowlisted = this.admission?.allowsPeer(peer) === true
+    const moves = this.realm !== standard && !allowlisted
+
+    if (moves) {
+      assertFits(standard.system.account, this.account)
+      assertFits(standard.transient.account, this.account)
+    }
+
     const scope = this.named.peerScope(peer)
     assertFits(scope.account, this.account)
 
-    this.realm.transient.account.subtract(this.account)
+    if (moves) {
+      this.moveToStandard()
+    } else {
+      this.realm.transient.account.subtract(this.account)
+    }
+
+    if (allowlisted) {
+      this.allowlisted = true
+      scope.allowlisted++
+    }
+
     scope.account.add(this.account)
     this.account.above = scope.aboveConnection(this.realm)
     this.peerScope = scope
+  }
+
+  done (): void {
+    if (this.account.closed) {
+      return
+    }
+
+    this.end()
+    this.admission?.leave()
+
+    if (this.allowlisted && this.peerScope !== undefined) {
+      this.peerScope.allowlisted--
+    }
+  }
+
+  [Symbol.dispose] (): void {
+    this.done()
+  }
+
+  /**
+   * The scopes have agreed, the address is asked last, and only then are the
+   * allowlisted scopes left: a refusal changes nothing
+   */
+  private moveToStandard (): void {
+    const { standard } = this.named
+    const own = this.account
+    const refusal = this.admission?.enter(true)
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
+
+    for (const account of own.above) {
+      account.subtract(own)
+    }
+
+    standard.system.account.add(own)
+    this.realm = standard
   }
 }
 
@@ -373,13 +487,15 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   private readonly number: number
   private readonly named: NamedScopes
   private readonly realm: Realm
+  private readonly admission?: StreamAdmission
 
-  constructor (limit: ConcreteLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode) {
-    super(limit)
+  constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode, admission?: StreamAdmission) {
+    super(named.environment, limit)
     this.number = number
     this.named = named
     this.realm = realm
     this.peerScope = peer
+    this.admission = admission
   }
 
   get environment (): ScopeEnvironment {
@@ -399,9 +515,9 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   }
 
   /**
-   * Asks the scope itself and all above for room for one stream and takes it
+   * Asks the scope itself and all above for room for one stream, takes nothing
    */
-  open (inbound: boolean): void {
+  check (inbound: boolean): ResourceLimitExceededError | undefined {
     const above = this.peerScope.aboveStream(this.realm)
     let by = this.account
     let blocked = by.blocksStream(inbound)
@@ -412,19 +528,27 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     if (blocked !== undefined) {
-      throw refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
+      return refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
     }
+  }
+
+  /**
+   * Takes what was checked
+   */
+  take (inbound: boolean): void {
+    const own = this.account
+    const above = this.peerScope.aboveStream(this.realm)
 
     if (inbound) {
-      this.account.inboundStreams = 1
+      own.inboundStreams = 1
     } else {
-      this.account.outboundStreams = 1
+      own.outboundStreams = 1
     }
 
-    this.account.above = above
+    own.above = above
 
     for (let i = 0; i < above.length; i++) {
-      above[i].add(this.account)
+      above[i].add(own)
     }
   }
 
@@ -439,6 +563,7 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     const scopeOfPeer = scope.forPeer(this.peerScope)
     assertFits(scope.account, this.account)
     assertFits(scopeOfPeer.account, this.account)
+    this.assertRate(protocol)
 
     this.realm.transient.account.subtract(this.account)
     scope.account.add(this.account)
@@ -468,6 +593,18 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     this.account.above = this.protocolPeer.aboveServiceStream(this.realm, scope)
     this.serviceScope = scope
   }
+
+  private assertRate (protocol: string): void {
+    if (this.admission?.inboundProtocol === undefined || this.account.inboundStreams === 0 || this.peerScope.allowlisted > 0) {
+      return
+    }
+
+    const refusal = this.admission.inboundProtocol(protocol)
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
+  }
 }
 
 /**
@@ -482,14 +619,24 @@ function assertFits (account: Account, leaf: Account): void {
   }
 
   const scope = account.holder as Scope
-
-  if (blocked === 'memory') {
-    throw refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
-  }
-
   const inbound = leaf.inboundStreams + leaf.inboundConnections > 0
 
-  throw refusedBy(scope, account, blocked, 1, inbound ? 'inbound' : 'outbound')
+  const refusal = blocked === 'memory'
+    ? refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
+    : refusedBy(scope, account, blocked, 1, inbound ? 'inbound' : 'outbound')
+
+  if (scope.environment.enforces(refusal)) {
+    throw refusal
+  }
+}
+
+/**
+ * @throws {InvalidReservationError} unless it is a peer ID
+ */
+export function assertPeer (peer: PeerId): void {
+  if (typeof peer?.toMultihash !== 'function') {
+    throw new InvalidReservationError(`The peer is ${show(peer)}, allowed is a PeerId`)
+  }
 }
 
 /**

@@ -5,6 +5,8 @@
 
 import { InvalidLimitError } from '../core/errors.ts'
 import { resolveLimit } from '../core/limit.ts'
+import { normalisePeerId } from './peer-key.ts'
+import type { AdmissionLimits } from '../admission/admission.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
 
 /**
@@ -14,7 +16,7 @@ import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
  * A stream or connection is let through only if all scopes that it counts in
  * have room: the system, the peer, the protocol, and so on.
  */
-export interface Limits {
+export interface Limits extends AdmissionLimits {
   /** Everything together */
   system?: Limit
   /** Connections whose peer is not known yet, streams that are not negotiated yet */
@@ -98,7 +100,10 @@ const FALLBACK: Record<NamedKey, ScopeKey> = {
   peers: 'peerDefault'
 }
 
-const NAMED_KIND: Partial<Record<ScopeKind, NamedKey>> = {
+/**
+ * The key of the limits by name of a kind of scope
+ */
+export const NAMED_KIND: Partial<Record<ScopeKind, NamedKey>> = {
   service: 'services',
   servicePeer: 'servicePeers',
   protocol: 'protocols',
@@ -106,7 +111,8 @@ const NAMED_KIND: Partial<Record<ScopeKind, NamedKey>> = {
   peer: 'peers'
 }
 
-const KNOWN: ReadonlySet<string> = new Set([...SCOPE_KEYS, ...NAMED_KEYS])
+// the last two are asked before there is a scope, and checked there
+const KNOWN: ReadonlySet<string> = new Set([...SCOPE_KEYS, ...NAMED_KEYS, 'subnets', 'rates'])
 
 /**
  * Lays limits over defaults. What a named entry leaves out comes from the entry
@@ -143,8 +149,10 @@ export function resolveLimits (given: Limits | undefined, defaults: ConcreteLimi
       assertObject(named, path, 'an object with limits by name')
     }
 
-    for (const [name, limit] of namesOf(named)) {
-      entries[name] = resolveLimit(limit, entries[name] ?? limits[FALLBACK[key]], `${path}[${JSON.stringify(name)}]`)
+    for (const [given, limit] of namesOf(named)) {
+      const at = `${path}[${JSON.stringify(given)}]`
+      const name = key === 'peers' ? peerKey(given, at) : given
+      entries[name] = resolveLimit(limit, entries[name] ?? limits[FALLBACK[key]], at)
     }
 
     limits[key] = entries
@@ -185,6 +193,16 @@ export function nullRecord<T> (from?: Record<string, T>): Record<string, T> {
 
 export function namesOf<T> (record?: Record<string, T>): Array<[string, T]> {
   return record == null ? [] : Object.entries(record)
+}
+
+function peerKey (name: string, path: string): string {
+  const key = normalisePeerId(name)
+
+  if (key === undefined) {
+    throw new InvalidLimitError(path, name, 'a peer ID in base58, or as a CID in any base')
+  }
+
+  return key
 }
 
 function own<K extends keyof Limits> (limits: Limits, key: K): Limits[K] {

@@ -1,6 +1,6 @@
 import { expect } from 'aegir/chai'
 import fc from 'fast-check'
-import { Account, memoryThreshold } from '../../src/core/account.ts'
+import { Account, EnforcedLimit, memoryThreshold } from '../../src/core/account.ts'
 import { createResourceManager, InvalidLimitError, ReservationPriority } from '../../src/index.ts'
 import { scalingLimits } from '../../src/limits/defaults.ts'
 import { defaultsVector, integer, memoryCases } from '../fixtures/vectors.ts'
@@ -182,7 +182,7 @@ function checkAccount (c: MemoryCase): void {
 }
 
 function accountWith (memory: number | bigint, used: number): Account {
-  const account = new Account({ name: 'test' }, { ...scalingLimits.system.base, memory })
+  const account = new Account({ name: 'test' }, new EnforcedLimit({ ...scalingLimits.system.base, memory }))
   account.memory = used
 
   return account

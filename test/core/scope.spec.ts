@@ -3,7 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
 import pDefer from 'p-defer'
 import { createResourceManager, ReservationPriority } from '../../src/index.ts'
-import { scopesOf } from '../fixtures/vectors-scenarios.ts'
+import { nonZero, scopesOf } from '../fixtures/vectors-scenarios.ts'
 import type { ConnectionManagementScope, DefaultResourceManager, Limits, PeerScope, ProtocolScope, ResourceLimitExceededError, ResourceManagerInit, ResourceScope, ServiceScope, StreamManagementScope } from '../../src/index.ts'
 
 const PEER = peerIdFromString('12D3KooWPEHACsjcMehrMLGbU27pCvWdJSHH3tKK9M8bKEHyfEWG')
@@ -56,11 +56,13 @@ describe('scopes', () => {
    * That something throws an error of this name, and that no count changes
    */
   function expectRefused (name: string, fn: () => void, ...scopes: ResourceScope[]): any {
-    const before = [...scopesOf(manager), ...scopes.map(scope => scope.stat())]
+    // a refused one may leave an empty scope behind, until the next collection
+    const counts = (): unknown => [nonZero(scopesOf(manager)), ...scopes.map(scope => scope.stat())]
+    const before = counts()
     const err = thrown(fn)
 
     expect(err).to.have.property('name', name)
-    expect([...scopesOf(manager), ...scopes.map(scope => scope.stat())]).to.deep.equal(before)
+    expect(counts()).to.deep.equal(before)
 
     return err
   }

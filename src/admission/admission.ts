@@ -1,0 +1,245 @@
+/**
+ * @file The gates before the scopes, put together: how many connections an
+ * address may have, how often connections and streams may be opened, and the
+ * allowlist that passes all of them.
+ */
+
+import { refusal } from '../core/errors.ts'
+import { ipOf } from './addresses.ts'
+import { Allowlist } from './allowlist.ts'
+import { assertFields } from './checks.ts'
+import { resolveConnectionRates } from './connection-rates.ts'
+import { resolveKeyedRates } from './keyed-rates.ts'
+import { ConnectionRateLimiter, KeyedRateLimiter } from './rate-limiter.ts'
+import { SourceAddressVerifier } from './source-address-verifier.ts'
+import { SubnetLimiter } from './subnet-limiter.ts'
+import { resolveSubnetLimits } from './subnet-limits.ts'
+import type { RateRefusal } from './address-buckets.ts'
+import type { IpAddress } from './addresses.ts'
+import type { ConnectionRates } from './connection-rates.ts'
+import type { KeyedRates } from './keyed-rates.ts'
+import type { SubnetLimits } from './subnet-limits.ts'
+import type { Clock } from './token-bucket.ts'
+import type { RefusedResource, ResourceLimitExceededError } from '../core/errors.ts'
+import type { ConnectionAdmission, StreamAdmission } from '../core/scopes.ts'
+import type { Direction } from '../core/types.ts'
+import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+/**
+ * How often something may happen
+ */
+export interface RateLimits {
+  /** New connections, in both directions, by address */
+  connections?: ConnectionRates
+  /** New inbound streams, by peer ID @default unlimited */
+  inboundStreamsOfPeer?: KeyedRates
+  /** New inbound streams, by protocol @default unlimited */
+  inboundStreamsOfProtocol?: KeyedRates
+}
+
+/**
+ * The part of the limits that is asked before there is a scope
+ */
+export interface AdmissionLimits {
+  /** How many connections an address or network may have at a time */
+  subnets?: SubnetLimits
+  /** How often connections and streams may be opened */
+  rates?: RateLimits
+}
+
+const CONNECTIONS = 'limits.rates.connections'
+const OF_PEER = 'limits.rates.inboundStreamsOfPeer'
+const OF_PROTOCOL = 'limits.rates.inboundStreamsOfProtocol'
+
+export class Admission implements StreamAdmission {
+  readonly allowlist = new Allowlist()
+
+  /** Undefined while nothing limits them, so that they cost nothing */
+  inboundStream?: (peer: string) => ResourceLimitExceededError | undefined
+  inboundProtocol?: (protocol: string) => ResourceLimitExceededError | undefined
+
+  private readonly subnets = new SubnetLimiter()
+  private readonly verifier: SourceAddressVerifier
+  private readonly connectionRates: ConnectionRateLimiter
+  private readonly peerRates: KeyedRateLimiter
+  private readonly protocolRates: KeyedRateLimiter
+  private given: AdmissionLimits = {}
+
+  /**
+   * `now` is a clock in milliseconds that never goes back
+   *
+   * @throws {InvalidLimitError} if the limits make no sense
+   */
+  constructor (limits: AdmissionLimits = {}, now: Clock = () => performance.now()) {
+    this.verifier = new SourceAddressVerifier(undefined, { now })
+    this.connectionRates = new ConnectionRateLimiter(undefined, { now, path: CONNECTIONS })
+    this.peerRates = new KeyedRateLimiter(undefined, { now, path: OF_PEER })
+    this.protocolRates = new KeyedRateLimiter(undefined, { now, path: OF_PROTOCOL })
+    this.setLimits(limits)
+  }
+
+  /**
+   * What is given replaces what was given before, what is left out stays. Counts
+   * and buckets stay as they are.
+   *
+   * @throws {InvalidLimitError} if the limits make no sense, nothing has changed then
+   */
+  setLimits ({ subnets = this.given.subnets, rates = this.given.rates }: AdmissionLimits): void {
+    verify({ subnets, rates })
+
+    this.given = { subnets, rates }
+    this.subnets.setConfig(subnets)
+    this.verifier.setConfig(subnets)
+    this.connectionRates.setConfig(rates?.connections)
+    this.peerRates.setConfig(rates?.inboundStreamsOfPeer)
+    this.protocolRates.setConfig(rates?.inboundStreamsOfProtocol)
+    this.inboundStream = rates?.inboundStreamsOfPeer === undefined
+      ? undefined
+      : peer => rateRefusal('inboundStreamsPerSecond', this.peerRates.take(peer), 'inbound')
+    this.inboundProtocol = rates?.inboundStreamsOfProtocol === undefined
+      ? undefined
+      : protocol => rateRefusal('inboundStreamsPerSecond', this.protocolRates.take(protocol), 'inbound')
+  }
+
+  /**
+   * What is enforced, with nothing left out
+   */
+  limits (): Required<AdmissionLimits> {
+    const { subnets, rates } = this.given
+
+    return {
+      subnets: resolveSubnetLimits(subnets),
+      rates: {
+        connections: resolveConnectionRates(rates?.connections, CONNECTIONS),
+        inboundStreamsOfPeer: printable(rates?.inboundStreamsOfPeer, OF_PEER),
+        inboundStreamsOfProtocol: printable(rates?.inboundStreamsOfProtocol, OF_PROTOCOL)
+      }
+    }
+  }
+
+  connection (direction: Direction, endpoint: Multiaddr): ConnectionAdmission {
+    return new AddressAdmission(direction, ipOf(endpoint), this.connectionRates, this.subnets, this.allowlist)
+  }
+
+  mustVerify (endpoint: Multiaddr): boolean {
+    return this.verifier.mustVerify(ipOf(endpoint))
+  }
+
+  /**
+   * Forgets what nobody has used for a while
+   */
+  removeIdle (): void {
+    this.verifier.removeIdle()
+    this.connectionRates.removeIdle()
+    this.peerRates.removeIdle()
+    this.protocolRates.removeIdle()
+  }
+}
+
+/**
+ * A connection of an address. Endpoints that begin with no IP address have no
+ * limit by address and no allowlist.
+ */
+class AddressAdmission implements ConnectionAdmission {
+  private readonly direction: Direction
+  private readonly ip?: IpAddress
+  private readonly rates: ConnectionRateLimiter
+  private readonly subnets: SubnetLimiter
+  private readonly allowlist: Allowlist
+  private entered = false
+
+  constructor (direction: Direction, ip: IpAddress | undefined, rates: ConnectionRateLimiter, subnets: SubnetLimiter, allowlist: Allowlist) {
+    this.direction = direction
+    this.ip = ip
+    this.rates = rates
+    this.subnets = subnets
+    this.allowlist = allowlist
+  }
+
+  enter (moved: boolean): ResourceLimitExceededError | undefined {
+    const tooOften = moved ? undefined : rateRefusal('connectionsPerSecond', this.rates.take(this.ip), this.direction)
+
+    if (tooOften !== undefined || this.ip === undefined || this.entered) {
+      return tooOften
+    }
+
+    const full = this.subnets.add(this.ip)
+
+    if (full === undefined) {
+      this.entered = true
+
+      return
+    }
+
+    return refusal({
+      scope: `subnet:${full.network}`,
+      kind: 'subnet',
+      path: [`subnet:${full.network}`],
+      resource: 'connections',
+      direction: this.direction,
+      current: full.current,
+      attempted: 1,
+      limit: full.limit,
+      option: full.option
+    })
+  }
+
+  leave (): void {
+    if (this.entered && this.ip !== undefined) {
+      this.entered = false
+      this.subnets.remove(this.ip)
+    }
+  }
+
+  allowsAddress (): boolean {
+    return this.ip !== undefined && this.allowlist.allows(this.ip)
+  }
+
+  allowsPeer (peer: PeerId): boolean {
+    return this.ip !== undefined && this.allowlist.allowsPeer(this.ip, peer)
+  }
+}
+
+function rateRefusal (resource: RefusedResource, refused: RateRefusal | undefined, direction: Direction): ResourceLimitExceededError | undefined {
+  if (refused === undefined) {
+    return
+  }
+
+  return refusal({
+    scope: `rate:${refused.bucket}`,
+    kind: 'rate',
+    path: [`rate:${refused.bucket}`],
+    resource,
+    direction,
+    current: refused.rate.burst,
+    attempted: 1,
+    limit: refused.rate.perSecond,
+    retryAfter: refused.retryAfter,
+    option: refused.option
+  })
+}
+
+function verify ({ subnets, rates }: AdmissionLimits): void {
+  resolveSubnetLimits(subnets)
+
+  if (rates === undefined) {
+    return
+  }
+
+  assertFields(rates, 'limits.rates', ['connections', 'inboundStreamsOfPeer', 'inboundStreamsOfProtocol'])
+  resolveConnectionRates(rates.connections, CONNECTIONS)
+  resolveKeyedRates(rates.inboundStreamsOfPeer, OF_PEER)
+  resolveKeyedRates(rates.inboundStreamsOfProtocol, OF_PROTOCOL)
+}
+
+function printable (given: KeyedRates | undefined, path: string): KeyedRates {
+  const { default: rate, overrides } = resolveKeyedRates(given, path)
+  const record = Object.create(null)
+
+  for (const [key, override] of overrides) {
+    record[key] = override
+  }
+
+  return { default: rate, overrides: record }
+}

@@ -1,0 +1,140 @@
+/**
+ * @file The options of the canonical resource manager, their defaults and their
+ * validation.
+ */
+
+import { InvalidLimitError } from './core/errors.ts'
+import type { Limit, ScopeKind } from './core/types.ts'
+import type { ServiceProtocols } from './libp2p/services.ts'
+import type { Limits } from './limits/limits.ts'
+import type { Multiaddr } from '@multiformats/multiaddr'
+
+/**
+ * @default 60_000
+ */
+export const DEFAULT_COLLECTION_INTERVAL = 60_000
+
+/**
+ * Limits that a program works out by itself
+ */
+export interface CustomLimiter {
+  /**
+   * Asked when a scope is made, once a minute, and when `refreshLimits` is called
+   *
+   * @param kind - which kind of scope asks
+   * @param name - the name of the service or protocol, or the peer ID as a string
+   * @returns what is left out has its default
+   */
+  limitFor(kind: ScopeKind, name?: string): Limit | undefined
+}
+
+export interface ResourceManagerInit {
+  /**
+   * What scopes may hold, how many connections an address may have, how often
+   * connections and streams may be opened. What is left out has its default,
+   * scaled to `memory` and `fileDescriptors`. A function may be asked instead.
+   */
+  limits?: Limits | CustomLimiter
+
+  /**
+   * Addresses that may still connect when the ordinary limits refuse: in scopes
+   * of their own, without limits by address and rate. With `/ipcidr/…` an entry is
+   * a network, with `/p2p/…` it holds for that peer only.
+   *
+   * @default []
+   */
+  allowlist?: Array<Multiaddr | string>
+
+  /**
+   * `false` refuses nothing: what would have been refused is counted, emitted and
+   * logged, and the highest use is kept for `suggestLimits`
+   *
+   * @default true
+   */
+  enforce?: boolean
+
+  /**
+   * How many bytes of memory the default limits are scaled to
+   *
+   * @default an eighth of what this process may use
+   */
+  memory?: number
+
+  /**
+   * How many file descriptors the default limits are scaled to
+   *
+   * @default half of what this process may open
+   */
+  fileDescriptors?: number
+
+  /**
+   * The protocols of your own services, by service name. Streams of these
+   * protocols count in the scope of the service. Stock js-libp2p services need
+   * no entry.
+   *
+   * @default {}
+   */
+  services?: ServiceProtocols
+
+  /**
+   * How often scopes of peers and protocols that nobody uses are removed, in
+   * milliseconds
+   *
+   * @default 60_000
+   */
+  collectionInterval?: number
+
+  /**
+   * A clock for rates, in milliseconds, that never goes back
+   *
+   * @default performance.now
+   */
+  now?: () => number
+}
+
+const OPTIONS: Record<keyof ResourceManagerInit, (name: string, value: unknown) => void> = {
+  // these two are checked where they are read
+  limits: () => {},
+  services: () => {},
+  allowlist: assert(Array.isArray, 'a list of multiaddrs'),
+  enforce: assert(value => typeof value === 'boolean', 'true or false'),
+  memory: assertInteger(0),
+  fileDescriptors: assertInteger(0),
+  collectionInterval: assertInteger(1),
+  now: assert(value => typeof value === 'function', 'a function that returns milliseconds')
+}
+
+/**
+ * @throws {InvalidLimitError} naming the option, its value and what is allowed
+ */
+export function verifyOptions (init: ResourceManagerInit): void {
+  if (init === null || typeof init !== 'object' || Array.isArray(init)) {
+    throw new InvalidLimitError('the options of the resource manager', init, 'an object')
+  }
+
+  for (const [name, value] of Object.entries(init)) {
+    if (!Object.hasOwn(OPTIONS, name)) {
+      throw new InvalidLimitError(name, value, `one of the options ${Object.keys(OPTIONS).join(', ')}`)
+    }
+
+    if (value !== undefined) {
+      OPTIONS[name as keyof ResourceManagerInit](name, value)
+    }
+  }
+}
+
+export function isCustomLimiter (limits?: Limits | CustomLimiter): limits is CustomLimiter {
+  return typeof (limits as Partial<CustomLimiter> | null | undefined)?.limitFor === 'function'
+}
+
+function assertInteger (min: number): (name: string, value: unknown) => void {
+  return assert(value => Number.isSafeInteger(value) && value as number >= min, `an integer of at least ${min}`)
+}
+
+function assert (test: (value: unknown) => boolean, allowed: string): (name: string, value: unknown) => void {
+  return (name, value) => {
+    if (!test(value)) {
+      throw new InvalidLimitError(name, value, allowed)
+    }
+  }
+}
