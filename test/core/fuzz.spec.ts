@@ -24,7 +24,7 @@ const FIXED = [
   ...PROTOCOLS.map(protocol => `protocol:${protocol}`),
   ...SERVICES.map(service => `service:${service}`)
 ]
-const ENDPOINT = multiaddr('/ip4/192.0.2.1/tcp/4001')
+const ENDPOINT = multiaddr('/memory/1')
 
 type Operation = { op: 'openConnection', inbound: boolean, fd: boolean } |
 { op: 'openStream', peer: number, inbound: boolean } |

@@ -1,0 +1,146 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import { expect } from 'aegir/chai'
+import { createResourceManager, scaleLimits } from '../../src/index.ts'
+import { PEER, OTHER_PEER } from '../fixtures/peers.ts'
+import type { DefaultResourceManager, Limit, ScopeKind } from '../../src/index.ts'
+
+const ENDPOINT = multiaddr('/memory/1')
+
+describe('limits while running', () => {
+  let manager: DefaultResourceManager
+
+  afterEach(() => {
+    manager.close()
+  })
+
+  it('are shown with nothing left out, and can be fed back', () => {
+    manager = createResourceManager({
+      limits: {
+        system: { memory: 1_000_000 },
+        protocols: { ['__proto__']: { streams: 3 } },
+        subnets: { ipv4: { prefixes: [{ prefixLength: 24, connections: 5 }] } },
+        rates: { inboundStreamsOfPeer: { default: { perSecond: 5, burst: 10 } } }
+      }
+    })
+    const limits = manager.limits()
+
+    expect(limits.system).to.have.property('memory', 1_000_000)
+    expect(Object.getOwnPropertyDescriptor(limits.protocols, '__proto__')?.value).to.have.property('streams', 3)
+    expect(limits.subnets.ipv4?.prefixes).to.deep.equal([{ prefixLength: 24, connections: 5 }])
+
+    const other = createResourceManager({ limits })
+    expect(other.limits()).to.deep.equal(limits)
+    other.setLimits(limits)
+    expect(other.limits()).to.deep.equal(limits)
+    other.close()
+  })
+
+  it('take effect at once for every kind of scope there is', () => {
+    manager = createResourceManager()
+    const connection = manager.openConnection('inbound', true, ENDPOINT)
+    connection.setPeer(PEER)
+    const stream = manager.openStream(PEER, 'inbound')
+    stream.setProtocol('/p/1')
+    stream.setService('svc')
+
+    const limit: Limit = { memory: 7 }
+    const refusedBy = (): string => {
+      let name = 'nobody'
+      try {
+        stream.reserveMemory(8)
+        stream.releaseMemory(8)
+      } catch (err: any) {
+        name = err.scope
+      }
+      return name
+    }
+
+    const named = { services: 'service:svc', servicePeers: `service:svc.peer:${PEER}`, protocols: 'protocol:/p/1', protocolPeers: `protocol:/p/1.peer:${PEER}` }
+
+    for (const [key, scope] of Object.entries(named)) {
+      const name = key.startsWith('service') ? 'svc' : '/p/1'
+      manager.setLimits({ [key]: { [name]: limit } })
+      expect(refusedBy(), key).to.equal(scope)
+      manager.setLimits({ [key]: { [name]: { memory: Infinity } } })
+      expect(refusedBy(), key).to.equal('nobody')
+    }
+
+    for (const [key, scope] of Object.entries({ system: 'system', peerDefault: `peer:${PEER}`, stream: 'stream-1' })) {
+      manager.setLimits({ [key]: limit })
+      expect(refusedBy(), key).to.equal(scope)
+      manager.setLimits({ [key]: { memory: Infinity } })
+      expect(refusedBy(), key).to.equal('nobody')
+    }
+
+    manager.setLimits({ connection: limit })
+    expect(() => { connection.reserveMemory(8) }).to.throw().with.property('scope', 'conn-1')
+
+    // what is in use stays
+    manager.setLimits({ system: { inboundConnections: 0 } })
+    expect(manager.stat().system.inboundConnections).to.equal(1)
+    expect(() => manager.openConnection('inbound', true, ENDPOINT)).to.throw().with.property('scope', 'system')
+  })
+
+  it('change nothing if one of them makes no sense', () => {
+    manager = createResourceManager()
+    const before = manager.limits()
+
+    expect(() => { manager.setLimits({ system: { memory: 1 }, stream: { memory: -1 } }) }).to.throw().with.property('name', 'InvalidLimitError')
+    expect(() => { manager.setLimits({ system: { memory: 1 }, subnets: { ipv4: { prefixes: [{ prefixLength: 33, connections: 1 }] } } }) }).to.throw().with.property('name', 'InvalidLimitError')
+    expect(manager.limits()).to.deep.equal(before)
+  })
+
+  it('of a scope that were set by hand are shown, and survive other changes and collection', () => {
+    manager = createResourceManager()
+    manager.viewPeer(PEER, scope => { scope.setLimit({ connections: 1 }) })
+    manager.setLimits({ peerDefault: { connections: 5 } })
+    manager.removeUnusedScopes()
+
+    expect(manager.limits().peers[PEER.toString()]).to.have.property('connections', 1)
+    expect(manager.viewPeer(PEER, scope => scope.limit.connections)).to.equal(1)
+    expect(manager.viewPeer(OTHER_PEER, scope => scope.limit.connections)).to.equal(5)
+  })
+
+  it('may come from functions, which are asked per scope and again on demand', () => {
+    const asked = new Set<string>()
+    let streams = 1
+
+    manager = createResourceManager({
+      limits: {
+        limitFor (kind: ScopeKind, name?: string) {
+          asked.add(`${kind} ${name ?? ''}`.trim())
+
+          return kind === 'protocol' ? { streams } : undefined
+        }
+      }
+    })
+
+    const open = (): void => { manager.openStream(PEER, 'outbound').setProtocol('/p/1') }
+
+    open()
+    expect(open).to.throw().with.property('scope', 'protocol:/p/1')
+    streams = 2
+    manager.refreshLimits()
+    open()
+    expect(open).to.throw().with.property('limit', 2)
+    expect([...asked]).to.include.members(['system', 'transient', 'connection', 'stream', `peer ${PEER}`, 'protocol /p/1', 'protocolPeer /p/1'])
+    expect(manager.limits().protocols['/p/1']).to.have.property('streams', 2)
+  })
+
+  it('refuse a function that answers nonsense', () => {
+    expect(() => createResourceManager({ limits: { limitFor: () => ({ memory: -1 }) } })).to.throw()
+      .with.property('path').that.matches(/^limits\..*\.memory$/)
+  })
+
+  it('never let the automatic defaults take more than half of a small machine', async () => {
+    const { fitToNode } = await import('../../src/limits/automatic.ts')
+    const memory = 64 * 2 ** 20
+    const limits = fitToNode(scaleLimits({ memory: memory / 8, fileDescriptors: 0 }), { maxConnections: 300, parallelDials: 100 }, { memory: memory / 2, fileDescriptors: 256 })
+
+    expect(limits.system.memory).to.equal(memory / 2)
+    expect(limits.system.inboundConnections).to.be.at.least(600)
+    expect(limits.system.outboundConnections).to.be.at.least(600)
+    expect(limits.transient.outboundConnections).to.be.at.least(100)
+    expect(limits.protocols['/ipfs/ping/1.0.0'].outboundStreams).to.be.at.least(300)
+  })
+})
