@@ -89,10 +89,12 @@ export interface ResourceManagerInit {
    *
    * @default performance.now
    */
-  now?: () => number
+  now?(): number
 }
 
-const OPTIONS: Record<keyof ResourceManagerInit, (name: string, value: unknown) => void> = {
+type Check = (name: string, value: unknown) => void
+
+const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   // these two are checked where they are read
   limits: () => {},
   services: () => {},
@@ -127,11 +129,11 @@ export function isCustomLimiter (limits?: Limits | CustomLimiter): limits is Cus
   return typeof (limits as Partial<CustomLimiter> | null | undefined)?.limitFor === 'function'
 }
 
-function assertInteger (min: number): (name: string, value: unknown) => void {
+function assertInteger (min: number): Check {
   return assert(value => Number.isSafeInteger(value) && value as number >= min, `an integer of at least ${min}`)
 }
 
-function assert (test: (value: unknown) => boolean, allowed: string): (name: string, value: unknown) => void {
+function assert (test: (value: unknown) => boolean, allowed: string): Check {
   return (name, value) => {
     if (!test(value)) {
       throw new InvalidLimitError(name, value, allowed)

@@ -32,9 +32,17 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 export interface RateLimits {
   /** New connections, in both directions, by address */
   connections?: ConnectionRates
-  /** New inbound streams, by peer ID @default unlimited */
+  /**
+   * New inbound streams, by peer ID
+   *
+   * @default unlimited
+   */
   inboundStreamsOfPeer?: KeyedRates
-  /** New inbound streams, by protocol @default unlimited */
+  /**
+   * New inbound streams, by protocol
+   *
+   * @default unlimited
+   */
   inboundStreamsOfProtocol?: KeyedRates
 }
 

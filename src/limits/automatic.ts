@@ -44,6 +44,13 @@ const SIMULTANEOUS = {
 } as const
 
 /**
+ * Two nodes may have several connections to each other (eight by default), the
+ * monitors of both ping each of them, and js-libp2p lets two pings through per
+ * connection. go-libp2p's two per peer refuse that.
+ */
+const PINGS: Limit = { inboundStreams: 16, outboundStreams: 16, streams: 32 }
+
+/**
  * Long-lived streams that a connection has in each direction, such as those of
  * pubsub, and short-lived ones that may overlap
  */
@@ -111,7 +118,9 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
       outboundStreams: connections
     }),
     services: {},
-    protocols: {}
+    protocols: {},
+    servicePeers: { 'libp2p.ping': atLeast(limits.servicePeers['libp2p.ping'], PINGS) },
+    protocolPeers: { '/ipfs/ping/1.0.0': atLeast(limits.protocolPeers['/ipfs/ping/1.0.0'], PINGS) }
   }
 
   for (const key of ['services', 'protocols'] as const) {

@@ -26,7 +26,7 @@ const NAMED: Partial<Record<ScopeKind, NamedKey>> = {
 }
 
 /**
- * @param headroom - how many times the highest use a limit lets through
+ * `headroom` is how many times the highest use a limit lets through
  */
 export function suggestFrom (peaks: Peaks, headroom: number): Limits {
   const limits: Limits = {}

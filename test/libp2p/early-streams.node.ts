@@ -1,5 +1,5 @@
 import { expect } from 'aegir/chai'
-import { connect, createNode, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { connect, createNode, eventually, expectNothingHeld, managerOf, MUXERS, stopAll } from '../fixtures/nodes.ts'
 import { ECHO, unnegotiated } from '../fixtures/pair.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
 import type { Connection } from '@libp2p/interface'
@@ -17,26 +17,28 @@ describe('streams that come early', () => {
   let ready: PromiseWithResolvers<boolean>
 
   /** Streams in the muxer of the listener, which has no connection yet */
-  let muxer: { streams: any[] }
+  let muxer: { streams: any[] } | undefined
 
-  async function start (muxerName: 'yamux' | 'mplex'): Promise<void> {
+  async function start (name: 'yamux' | 'mplex'): Promise<void> {
     ready = Promise.withResolvers()
-    dialer = await createNode({ muxer: muxerName })
+    muxer = undefined
+    dialer = await createNode({ muxer: name })
     listener = await createNode({
-      muxer: muxerName,
-      options: { connectionGater: { denyInboundUpgradedConnection: async () => ready.promise } }
-    })
+      options: {
+        connectionGater: { denyInboundUpgradedConnection: async () => ready.promise },
+        streamMuxers: [() => {
+          const factory: any = MUXERS[name]()()
+          const createStreamMuxer = factory.createStreamMuxer.bind(factory)
+          factory.createStreamMuxer = (...args: any[]) => {
+            muxer = createStreamMuxer(...args)
 
-    const muxers: Map<string, any> = (listener as any).components.upgrader.getStreamMuxers()
+            return muxer
+          }
 
-    for (const factory of muxers.values()) {
-      const createStreamMuxer = factory.createStreamMuxer
-      factory.createStreamMuxer = (...args: any[]) => {
-        muxer = createStreamMuxer(...args)
-
-        return muxer
+          return factory
+        }]
       }
-    }
+    })
 
     connection = await connect(dialer, listener)
     await eventually(() => muxer != null)
@@ -56,7 +58,7 @@ describe('streams that come early', () => {
     it(`have scopes once the connection is ready, with ${name}`, async () => {
       await start(name)
       const opening = Promise.all(Array.from({ length: 5 }, async () => connection.newStream(ECHO)))
-      await eventually(() => muxer.streams.length === 5)
+      await eventually(() => muxer?.streams.length === 5)
       expect(managerOf(listener).stat().system.inboundStreams).to.equal(0)
 
       ready.resolve(false)
@@ -71,9 +73,9 @@ describe('streams that come early', () => {
     it(`and are gone before the connection is ready leave nothing, with ${name}`, async () => {
       await start(name)
       const streams = await Promise.all(Array.from({ length: 5 }, async () => unnegotiated({ connection, node: dialer })))
-      await eventually(() => muxer.streams.length === 5)
+      await eventually(() => muxer?.streams.length === 5)
       streams.forEach(stream => { stream.abort(ERROR) })
-      await eventually(() => muxer.streams.length === 0)
+      await eventually(() => muxer?.streams.length === 0)
 
       ready.resolve(false)
       await eventually(() => listener.getConnections().length === 1)
@@ -87,7 +89,7 @@ describe('streams that come early', () => {
     it(`and whose connection is turned away leave nothing, with ${name}`, async () => {
       await start(name)
       await Promise.all(Array.from({ length: 5 }, async () => unnegotiated({ connection, node: dialer })))
-      await eventually(() => muxer.streams.length === 5)
+      await eventually(() => muxer?.streams.length === 5)
 
       ready.resolve(true)
       await expectBothEmpty()
@@ -95,7 +97,8 @@ describe('streams that come early', () => {
 
     it(`and are too many leave nothing, with ${name}`, async () => {
       await start(name)
-      await Promise.allSettled(Array.from({ length: 20 }, async () => connection.newStream(ECHO)))
+      await Promise.allSettled(Array.from({ length: 20 }, async () => unnegotiated({ connection, node: dialer })))
+      await eventually(() => muxer?.streams.length === 0)
 
       ready.resolve(false)
       connection.abort(ERROR)
@@ -110,14 +113,14 @@ describe('streams that come early', () => {
       manager.viewTransient(scope => { scope.setLimit({ inboundStreams: 2 }) })
 
       const opening = Promise.allSettled(Array.from({ length: 5 }, async () => unnegotiated({ connection, node: dialer })))
-      await eventually(() => muxer.streams.length === 5)
+      await eventually(() => muxer?.streams.length === 5)
       ready.resolve(false)
       await opening
 
       await eventually(() => refusals.length === 3)
       expect(refusals).to.deep.equal(['transient', 'transient', 'transient'])
       // the refused ones are reset, for both sides
-      await eventually(() => muxer.streams.length === 2)
+      await eventually(() => muxer?.streams.length === 2)
       await eventually(() => connection.streams.length === 2)
       expect(connection.status).to.equal('open')
 
