@@ -1,7 +1,6 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
-import pDefer from 'p-defer'
 import { createResourceManager, ReservationPriority } from '../../src/index.ts'
 import { nonZero, scopesOf } from '../fixtures/vectors-scenarios.ts'
 import type { ConnectionManagementScope, DefaultResourceManager, Limits, PeerScope, ProtocolScope, ResourceLimitExceededError, ResourceManagerInit, ResourceScope, ServiceScope, StreamManagementScope } from '../../src/index.ts'
@@ -405,7 +404,7 @@ describe('scopes', () => {
     })
 
     it('keep their scope from collection until a promise resolves', async () => {
-      const deferred = pDefer<string>()
+      const deferred = Promise.withResolvers<string>()
       const views = viewAll(async () => deferred.promise)
 
       await Promise.resolve()
@@ -420,7 +419,7 @@ describe('scopes', () => {
     })
 
     it('keep their scope from collection until a promise rejects, and pass the rejection on', async () => {
-      const deferred = pDefer()
+      const deferred = Promise.withResolvers<void>()
       const boom = new Error('boom')
       const views = viewAll(async () => deferred.promise)
 
@@ -437,8 +436,8 @@ describe('scopes', () => {
     })
 
     it('keep their scope from collection while any of several views runs', async () => {
-      const first = pDefer()
-      const second = pDefer()
+      const first = Promise.withResolvers<void>()
+      const second = Promise.withResolvers<void>()
       const views = [manager.viewPeer(PEER, async () => first.promise), manager.viewPeer(PEER, async () => second.promise)]
 
       first.resolve()

@@ -173,6 +173,24 @@ describe('an upgrade that fails', () => {
     }
   }
 
+  for (const side of ['inbound', 'outbound'] as const) {
+    it(`makes no muxer for an ${side} connection that is gone when its peer is known`, async () => {
+      let muxers = 0
+
+      // js-libp2p 3.3 would make one, whose timer and tables then live on
+      await expectLeavesNothing('memory', side, {
+        connectionGater: gater(side === 'inbound' ? 'denyInboundEncryptedConnection' : 'denyOutboundEncryptedConnection', DECISIONS['aborts it']),
+        streamMuxers: [brokenMuxer(side, create => {
+          muxers++
+
+          return create()
+        })]
+      }, () => 1)
+
+      expect(muxers).to.equal(0)
+    })
+  }
+
   it('or does not, when the gater lets it pass', async () => {
     const asked: string[] = []
     const connectionGater = Object.assign({}, ...GATER_METHODS.map(method => gater(method, async () => {
