@@ -3,6 +3,8 @@
  * the README.
  */
 
+/* eslint-disable no-console */
+
 import { DEFAULT_PROFILE, fitToNode } from '../src/limits/automatic.ts'
 import { scaleLimits } from '../src/limits/defaults.ts'
 import type { ConcreteLimit } from '../src/index.ts'

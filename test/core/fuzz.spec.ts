@@ -2,8 +2,8 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
 import fc from 'fast-check'
-import { createResourceManager } from '../../src/index.ts'
 import { RESOURCES } from '../../src/core/limit.ts'
+import { createResourceManager } from '../../src/index.ts'
 import { SCOPE_KEYS } from '../../src/limits/limits.ts'
 import { nonZero, scopesOf } from '../fixtures/vectors-scenarios.ts'
 import { ReferenceModel } from './reference-model.ts'
@@ -302,6 +302,8 @@ class Run {
         model.collect()
 
         return { actual: caught(() => { manager.removeUnusedScopes() }) }
+      default:
+        throw new Error('Unknown operation')
     }
   }
 

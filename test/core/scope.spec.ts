@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'

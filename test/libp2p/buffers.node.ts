@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file What streams hold that nobody reads, or that could not be sent: reserved,
  * throttled before it grows, delivered when somebody reads after all.
@@ -116,7 +118,7 @@ describe('the buffers of streams', () => {
   })
 
   it('are given back when the stream ends unread', async () => {
-    for (const end of [(s: Stream) => { s.abort(new Error('enough')) }, async (s: Stream) => s.close()]) {
+    for (const end of [async (s: Stream) => { s.abort(new Error('enough')) }, async (s: Stream) => s.close()]) {
       const stream = await setUp()
 
       stream.send(chunk(100 * KiB, 0))

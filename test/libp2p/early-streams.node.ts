@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { connect, createNode, eventually, expectNothingHeld, managerOf, MUXERS, stopAll } from '../fixtures/nodes.ts'
 import { ECHO, unnegotiated } from '../fixtures/pair.ts'

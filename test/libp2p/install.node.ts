@@ -105,7 +105,10 @@ describe('hooks in a node', () => {
     await eventually(() => managerOf(other).stat().peers.get(dialer.peerId.toString())?.inboundConnections === 1)
     expect(gater.asked).to.equal(2)
 
-    await expect(connect(denied, listener)).to.eventually.be.rejected()
+    // whether the dial fails or the connection closes after it depends on who is faster
+    await connect(denied, listener).catch(() => {})
+    await eventually(() => denied.getConnections().length === 0)
+    await expectNothingHeld(managerOf(denied))
     expect(managerOf(listener).listPeers().some(peer => peer.equals(denied.peerId))).to.be.false()
 
     expect(Object.getOwnPropertyNames(gater).filter(name => name.startsWith('deny'))).to.be.empty()
@@ -172,11 +175,13 @@ describe('hooks in a node', () => {
       for (const [target, property, count] of [[accepted, 'maxReadBufferLength', 'read'], [stream, 'maxWriteBufferLength', 'write']] as const) {
         const { get } = Object.getOwnPropertyDescriptor(target, property) ?? {}
         expect(get).to.be.a('function')
-        Object.defineProperty(target, property, { get: () => {
-          looked[count]++
+        Object.defineProperty(target, property, {
+          get: () => {
+            looked[count]++
 
-          return get?.call(target)
-        } })
+            return get?.call(target)
+          }
+        })
       }
 
       stream.send(new Uint8Array(1024 * 1024))

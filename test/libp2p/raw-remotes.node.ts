@@ -1,9 +1,9 @@
 import { expect } from 'aegir/chai'
 import { createNode, eventually, expectNothingHeld, held, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { LEAVING, rawClient, rawServer, stalledClient, TALKING_NONSENSE, untilClosed } from '../fixtures/sockets.ts'
+import type { ResourceLimitExceededError } from '../../src/index.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 import type { Behaviour, RawServer } from '../fixtures/sockets.ts'
-import type { ResourceLimitExceededError } from '../../src/index.ts'
 
 describe('a remote that never becomes a peer', () => {
   let node: TestNode

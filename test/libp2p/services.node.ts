@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { isResourceLimitExceeded } from '../../src/index.ts'
 import { eventually, held, managerOf } from '../fixtures/nodes.ts'

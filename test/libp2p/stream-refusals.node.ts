@@ -1,3 +1,5 @@
+/* eslint-disable max-nested-callbacks, no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { isResourceLimitExceeded } from '../../src/index.ts'
 import { eventually, managerOf } from '../fixtures/nodes.ts'

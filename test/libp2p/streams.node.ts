@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { eventually, managerOf } from '../fixtures/nodes.ts'
 import { createPair, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'

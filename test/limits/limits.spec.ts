@@ -1,7 +1,7 @@
 import { expect } from 'aegir/chai'
 import fc from 'fast-check'
-import { createResourceManager, InvalidLimitError, scaleLimits } from '../../src/index.ts'
 import { RESOURCES } from '../../src/core/limit.ts'
+import { createResourceManager, InvalidLimitError, scaleLimits } from '../../src/index.ts'
 import { LimitTable, NAMED_KEYS, NAMED_KIND, resolveLimits, SCOPE_KEYS } from '../../src/limits/limits.ts'
 import { applyLimits } from '../../src/limits/merge.ts'
 import { PEER } from '../fixtures/peers.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'aegir/chai'
-import { InvalidLimitError, scaleLimits, scalingLimits } from '../../src/index.ts'
 import { RESOURCES } from '../../src/core/limit.ts'
+import { InvalidLimitError, scaleLimits, scalingLimits } from '../../src/index.ts'
 import { NAMED_KEYS, SCOPE_KEYS } from '../../src/limits/limits.ts'
 import { defaultsVector, GO_FIELDS, GO_MAPS, GO_SCALING_SCOPES, GO_SCOPES, integer, scaleCases } from '../fixtures/vectors.ts'
 import type { ConcreteLimit, ScalingLimit, ScalingLimits } from '../../src/index.ts'

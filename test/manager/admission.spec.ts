@@ -1,11 +1,13 @@
+/* eslint-disable no-loop-func */
+
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../src/index.ts'
 import { subnetLimits } from '../admission/vectors.ts'
 import { OTHER_PEER, PEER } from '../fixtures/peers.ts'
 import connLimiter from '../fixtures/vectors/conn-limiter.json' with { type: 'json' }
-import type { SubnetCase } from '../admission/vectors.ts'
 import type { DefaultResourceManager } from '../../src/index.ts'
+import type { SubnetCase } from '../admission/vectors.ts'
 
 const UNLIMITED_RATES = { connections: { ipv4: { prefixes: [] }, ipv6: { prefixes: [] } } }
 

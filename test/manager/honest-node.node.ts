@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file What ordinary nodes do with the stock services of js-libp2p, on the
  * default limits of a machine with 1 GiB: nothing of it may be refused.
