@@ -106,7 +106,7 @@ describe('a connection over a limit', () => {
           const listener = await start()
 
           await expect(connect(dialer, listener)).to.eventually.be.rejected()
-            .that.includes({ name: 'ResourceLimitExceededError', scope, resource })
+            .that.include({ name: 'ResourceLimitExceededError', scope, resource })
           expect(managerOf(listener).stat().system.inboundConnections).to.equal(0)
           await expectNothingHeld(managerOf(dialer))
         })

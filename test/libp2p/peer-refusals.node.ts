@@ -50,7 +50,7 @@ describe('a connection over the limit of its peer', () => {
         const listener = await start({ transport, encrypter })
 
         // js-libp2p calls whatever fails inside of an encrypter EncryptionFailedError
-        await expect(connect(dialer, listener)).to.eventually.be.rejected().that.includes({
+        await expect(connect(dialer, listener)).to.eventually.be.rejected().that.include({
           name: 'ResourceLimitExceededError',
           scope: `peer:${listener.peerId}`,
           resource: 'outboundConnections',

@@ -44,7 +44,7 @@ describe('a stream over a limit', () => {
             let seen = 0
             ;(listener.connection as any).muxer.addEventListener('stream', () => { seen++ })
 
-            await expect(dialer.connection.newStream(ECHO)).to.eventually.be.rejected().that.includes({
+            await expect(dialer.connection.newStream(ECHO)).to.eventually.be.rejected().that.include({
               name: 'ResourceLimitExceededError',
               resource,
               direction: 'outbound',
