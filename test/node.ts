@@ -1,3 +1,4 @@
+import './architecture.node.ts'
 import './factories.node.ts'
 import './libp2p/buffers.node.ts'
 import './libp2p/connection-refusals.node.ts'

@@ -4,7 +4,7 @@
  */
 
 import { SINK } from './plan.ts'
-import type { ConcreteLimit, ConcreteLimits, DefaultResourceManager, Resource, ResourceLimitExceededError, ScopeKind, ScopeStat, ScopeStats } from '../../src/index.ts'
+import type { ConcreteLimit, ConcreteLimits, DefaultResourceManager, RefusalKind, RefusedResource, Resource, ResourceLimitExceededError, ScopeKind, ScopeStat, ScopeStats } from '../../src/index.ts'
 
 /**
  * One resource of one scope; of scopes that there is one of for each peer, the
@@ -193,6 +193,6 @@ function fullest (stats: Iterable<ScopeStat>, resource: Resource): number {
   return most
 }
 
-function keyOf (kind: ScopeKind, resource: Resource): string {
+function keyOf (kind: RefusalKind, resource: RefusedResource): string {
   return `${kind}.${resource}`
 }

@@ -10,13 +10,12 @@ import type { Resources } from './scaling.ts'
 
 /**
  * What the process may use: the least of the memory of the machine, that of its
- * control group, and the heap limit of V8 with the same again for buffers, which
- * live outside of the heap; and the soft limit of open files, 0 where that
- * cannot be read.
+ * control group and the heap limit of V8; and the soft limit of open files, 0
+ * where there is none or it cannot be read.
  */
 export function systemResources (): Resources {
   return {
-    memory: Math.min(totalmem(), constrainedMemory(), 2 * getHeapStatistics().heap_size_limit),
+    memory: Math.min(totalmem(), constrainedMemory(), getHeapStatistics().heap_size_limit),
     fileDescriptors: openFilesLimit()
   }
 }
