@@ -4,6 +4,7 @@
  */
 
 import { serviceCapabilities } from '@libp2p/interface'
+import { InvalidLimitError } from './core/errors.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
@@ -13,7 +14,8 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 
 export interface CustomResourceManagerInit {
   /**
-   * Your own implementation, asked in place of the canonical one
+   * Your own implementation, asked in place of the canonical one. It is yours to
+   * close.
    */
   manager: ResourceManager
 
@@ -30,7 +32,20 @@ export class CustomResourceManager implements ResourceManager, Startable {
   readonly manager: ResourceManager
   private readonly hooks: NodeHooks
 
+  /**
+   * @throws {InvalidLimitError} if an option makes no sense
+   */
   constructor (init: CustomResourceManagerInit, components: HookedComponents) {
+    for (const key of Object.keys(init)) {
+      if (key !== 'manager' && key !== 'services') {
+        throw new InvalidLimitError(key, init[key as keyof CustomResourceManagerInit], 'one of the options manager, services: a manager of your own has limits of its own')
+      }
+    }
+
+    if (typeof init.manager?.openConnection !== 'function' || typeof init.manager.openStream !== 'function') {
+      throw new InvalidLimitError('manager', init.manager, 'an implementation of ResourceManager')
+    }
+
     this.manager = init.manager
     this.hooks = new NodeHooks(init.manager, init.services, components)
     this.hooks.install()

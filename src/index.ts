@@ -82,7 +82,7 @@ export function resourceManager (init: CustomResourceManagerInit): ResourceManag
 export function resourceManager (init?: ResourceManagerInit): ResourceManagerFactory<DefaultResourceManager>
 export function resourceManager (init: ResourceManagerInit | CustomResourceManagerInit = {}): ResourceManagerFactory<any> {
   return warnUnlessCalled(components => {
-    if (init != null && 'manager' in init) {
+    if (init !== null && typeof init === 'object' && 'manager' in init) {
       return new CustomResourceManager(init, components)
     }
 

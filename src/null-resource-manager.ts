@@ -3,8 +3,9 @@
  * into nothing: how protection is switched off.
  */
 
+import { serviceCapabilities } from '@libp2p/interface'
 import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ResourceScopeSpan, ScopeStat, ServiceScope, StreamManagementScope } from './core/types.ts'
-import type { PeerId } from '@libp2p/interface'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 
 const UNLIMITED: ConcreteLimit = Object.freeze({
   streams: Infinity,
@@ -78,6 +79,16 @@ class NullStreamScope extends NullScope implements StreamManagementScope {
 
 export class NullResourceManager implements ResourceManager {
   readonly [Symbol.toStringTag] = 'libp2p-resource-manager'
+
+  readonly [serviceCapabilities]: string[] = [
+    '@libp2p/resource-manager'
+  ]
+
+  /** There are no scopes */
+  connectionScope (_connection: Connection): undefined {}
+
+  /** There are no scopes */
+  streamScope (_stream: Stream): undefined {}
 
   openConnection (): ConnectionManagementScope {
     return new NullScope()

@@ -19,7 +19,8 @@ export const DEFAULT_COLLECTION_INTERVAL = 60_000
  */
 export interface CustomLimiter {
   /**
-   * Asked when a scope is made, once a minute, and when `refreshLimits` is called
+   * Asked when a scope is made, every `collectionInterval`, and when
+   * `refreshLimits` is called
    *
    * @param kind - which kind of scope asks
    * @param name - the name of the service or protocol, or the peer ID as a string
@@ -32,7 +33,8 @@ export interface ResourceManagerInit {
   /**
    * What scopes may hold, how many connections an address may have, how often
    * connections and streams may be opened. What is left out has its default,
-   * scaled to `memory` and `fileDescriptors`. A function may be asked instead.
+   * scaled to `memory` and `fileDescriptors`. A limiter of your own may be asked
+   * instead.
    */
   limits?: Limits | CustomLimiter
 
@@ -102,7 +104,8 @@ const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   enforce: assert(value => typeof value === 'boolean', 'true or false'),
   memory: assertInteger(0),
   fileDescriptors: assertInteger(0),
-  collectionInterval: assertInteger(1),
+  // what a timer can hold, with more it would run every millisecond
+  collectionInterval: assertInteger(1, 2 ** 31 - 1),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')
 }
 
@@ -129,8 +132,8 @@ export function isCustomLimiter (limits?: Limits | CustomLimiter): limits is Cus
   return typeof (limits as Partial<CustomLimiter> | null | undefined)?.limitFor === 'function'
 }
 
-function assertInteger (min: number): Check {
-  return assert(value => Number.isSafeInteger(value) && value as number >= min, `an integer of at least ${min}`)
+function assertInteger (min: number, max: number = Number.MAX_SAFE_INTEGER): Check {
+  return assert(value => Number.isSafeInteger(value) && value as number >= min && value as number <= max, `an integer from ${min} to ${max}`)
 }
 
 function assert (test: (value: unknown) => boolean, allowed: string): Check {

@@ -39,7 +39,8 @@ export interface ResourceManagerComponents extends HookedComponents {
 
 export interface ResourceManagerEvents {
   /**
-   * A reservation was refused; the detail says by which limit
+   * A reservation was refused, the detail says by which limit; with
+   * `enforce: false`, and `enforced: false` in the detail, it would have been
    */
   blocked: CustomEvent<ResourceLimitExceededError>
 }
@@ -63,7 +64,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private readonly registry: ScopeRegistry
   private readonly environment: ScopeEnvironment
   private readonly admission: Admission
-  private readonly source: LimitSource
+  private source: LimitSource
   private readonly maxConnections?: number
   private readonly hooks: NodeHooks
   private readonly log?: Logger
@@ -96,7 +97,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.countRefusal = components?.metrics == null ? undefined : registerMetrics(components.metrics, this)
     this.hooks = new NodeHooks(this, init.services, components)
     this.hooks.install()
-    this.startCollection()
+
+    // the timer of a node runs from its start to its stop
+    if (components == null) {
+      this.startCollection()
+    }
   }
 
   readonly [Symbol.toStringTag] = 'libp2p-resource-manager'
@@ -185,29 +190,41 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
 
   /**
    * Replaces limits, at once and for all scopes there are. What is left out stays
-   * as it is, what is in use above a new limit stays too.
+   * as it is (`subnets` and `rates` are replaced as a whole), and so does what is
+   * in use above a new limit. With a limiter of your own these are the limits that
+   * its answers are laid over.
    *
    * @throws {InvalidLimitError} if a limit makes no sense, nothing has changed then
    */
   setLimits (limits: Limits): void {
-    // both check before they change anything, and the gates are the last to fail
-    resolveLimits(limits, this.source.enforced(this.registry))
+    if (limits == null) {
+      throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
+    }
+
+    // everything is checked before anything changes
+    const source = this.source.with(limits, this.registry)
+    const commit = this.registry.prepareLimiter(source, source.isAsked)
     this.admission.setLimits({ subnets: limits.subnets, rates: limits.rates })
-    this.source.lay(limits, this.registry)
-    this.refreshLimits()
+    this.source = source
+    commit()
   }
 
   /**
-   * Asks for the limits of all scopes again, if they come from functions of yours
+   * Asks a limiter of your own for the limits of all scopes again, but for those
+   * whose limit was set by hand
+   *
+   * @throws {InvalidLimitError} if an answer makes no sense, nothing has changed then
    */
   refreshLimits (): void {
-    this.registry.setLimiter(this.source)
+    this.registry.prepareLimiter(this.source, true)()
   }
 
   /**
    * With `enforce: false`: limits for what was used so far
    *
-   * @param headroom - how many times the highest use is let through
+   * @param headroom - how many times the highest use is let through, 2 if left out.
+   * What was never used, and `subnets` and `rates`, are not suggested: they keep
+   * their defaults.
    * @throws {InvalidLimitError} if limits are enforced, since then nothing above
    * them can be seen, or if headroom is less than 1
    */
@@ -246,7 +263,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
 
   /**
    * Removes the scopes of peers and protocols that nobody uses, which otherwise
-   * happens once a minute
+   * happens every `collectionInterval`
    */
   removeUnusedScopes (): void {
     this.registry.removeUnused()
@@ -304,7 +321,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
       this.admission.removeIdle()
 
       if (this.source.isAsked) {
-        this.refreshLimits()
+        try {
+          this.refreshLimits()
+        } catch (err) {
+          this.log?.error('the limits stay as they are, since the limiter failed - %e', err)
+        }
       }
     }, this.collectionInterval)
     // must not keep the process alive, browsers have no such thing

@@ -10,49 +10,12 @@ import { pathToFileURL } from 'node:url'
 import { expect } from 'aegir/chai'
 import { createLibp2p as createUnprotected } from 'libp2p'
 import sinon from 'sinon'
-import { createLibp2p, createResourceManager, isResourceLimitExceeded, nullResourceManager, resourceManager } from '../src/index.ts'
+import { createLibp2p, isResourceLimitExceeded, nullResourceManager, resourceManager } from '../src/index.ts'
 import { connect, createNode, eventually, expectNothingHeld, held, managerOf, nodeOptions, stopAll } from './fixtures/nodes.ts'
-import type { ConnectionManagementScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope } from '../src/index.ts'
-import type { Libp2p, PeerId } from '@libp2p/interface'
-import type { Multiaddr } from '@multiformats/multiaddr'
+import type { ResourceScope } from '../src/index.ts'
+import type { Libp2p } from '@libp2p/interface'
 
 const ECHO = '/echo/1.0.0'
-
-/**
- * Somebody's own: refuses inbound connections, and is asked for everything
- */
-class OwnManager implements ResourceManager {
-  readonly asked: string[] = []
-  refuse = false
-  private readonly manager = createResourceManager()
-
-  openConnection (direction: Direction, usesFileDescriptor: boolean, endpoint: Multiaddr): ConnectionManagementScope {
-    this.asked.push(`${direction} connection`)
-
-    if (this.refuse) {
-      throw new Error('Not today')
-    }
-
-    return this.manager.openConnection(direction, usesFileDescriptor, endpoint)
-  }
-
-  openStream (peer: PeerId, direction: Direction): StreamManagementScope {
-    this.asked.push(`${direction} stream`)
-
-    return this.manager.openStream(peer, direction)
-  }
-
-  verifySourceAddress (): boolean {
-    return true
-  }
-
-  viewSystem<T> (fn: (scope: ResourceScope) => T): T { return this.manager.viewSystem(fn) }
-  viewTransient<T> (fn: (scope: ResourceScope) => T): T { return this.manager.viewTransient(fn) }
-  viewService<T> (service: string, fn: (scope: ServiceScope) => T): T { return this.manager.viewService(service, fn) }
-  viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T { return this.manager.viewProtocol(protocol, fn) }
-  viewPeer<T> (peer: PeerId, fn: (scope: PeerScope) => T): T { return this.manager.viewPeer(peer, fn) }
-  close (): void { this.manager.close() }
-}
 
 describe('factories', () => {
   let nodes: Array<Libp2p<any>>
@@ -112,30 +75,6 @@ describe('factories', () => {
       scope.reserveMemory(2 ** 50)
       expect(Object.values(scope.stat())).to.deep.equal([0, 0, 0, 0, 0, 0])
     })
-  })
-
-  it('somebody\'s own manager is asked, and its refusals take effect', async () => {
-    const own = new OwnManager()
-    const listener = await createLibp2p({ ...nodeOptions({}), resourceManager: resourceManager({ manager: own }) })
-    const dialer = await createNode()
-    nodes.push(listener, dialer)
-
-    const connection = await connect(dialer, listener)
-    const stream = await connection.newStream(ECHO)
-    await eventually(() => own.asked.includes('inbound stream'))
-    expect(own.asked).to.include.members(['inbound connection', 'inbound stream'])
-    await eventually(() => own.viewProtocol(ECHO, scope => scope.stat().inboundStreams) === 1)
-
-    const [inbound] = listener.getConnections()
-    expect((listener.services as any).resourceManager.connectionScope(inbound).peerScope.peer.equals(dialer.peerId)).to.be.true()
-
-    stream.abort(new Error('enough'))
-    await connection.close()
-    await eventually(() => own.viewSystem(scope => Object.values(scope.stat()).every(count => count === 0)))
-
-    own.refuse = true
-    await expect(connect(dialer, listener)).to.eventually.be.rejected()
-    await expectNothingHeld(managerOf(dialer))
   })
 
   it('wrong options are found when the node is made', async () => {

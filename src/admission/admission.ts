@@ -193,6 +193,13 @@ class AddressAdmission implements ConnectionAdmission {
     })
   }
 
+  enterAnyway (): void {
+    if (!this.entered && this.ip !== undefined) {
+      this.entered = true
+      this.subnets.count(this.ip)
+    }
+  }
+
   leave (): void {
     if (this.entered && this.ip !== undefined) {
       this.entered = false

@@ -113,7 +113,14 @@ export class SubnetLimiter {
       }
     }
 
-    for (const { counts } of governing) {
+    this.count(ip)
+  }
+
+  /**
+   * Counts a connection whether there is room for it or not
+   */
+  count (ip: IpAddress): void {
+    for (const { counts } of this.governing(ip.family, ip)) {
       counts.set(ip, counts.get(ip) + 1)
     }
 

@@ -38,7 +38,7 @@ export function resolveLimit (given: Limit | undefined, base: ConcreteLimit, pat
     return base
   }
 
-  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
+  if (!isPlain(given)) {
     throw new InvalidLimitError(path, given, `an object with the fields ${RESOURCES.join(', ')}`)
   }
 
@@ -79,6 +79,14 @@ export function resolveLimit (given: Limit | undefined, base: ConcreteLimit, pat
 
     throw new InvalidLimitError(`${path}.${resource}`, v, ALLOWED)
   }
+}
+
+/**
+ * Whether something has its fields as properties: a Map would be taken for an
+ * empty object
+ */
+export function isPlain (value: unknown): value is object {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Map) && !(value instanceof Set)
 }
 
 const OPTIONS: Record<ScopeKind, (name?: string) => string> = {

@@ -51,7 +51,6 @@ export class ObservingEnvironment extends ScopeEnvironment {
 
   enforces (refusal: ResourceLimitExceededError): boolean {
     refusal.enforced = false
-    super.enforces(refusal)
 
     return false
   }

@@ -10,7 +10,7 @@ import { InvalidReservationError, show } from './errors.ts'
 import { assertName, assertPeer, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
 import type { Scope, ScopeEnvironment } from './scope.ts'
 import type { ConnectionAdmission, NamedNode, NamedScopes, Realm, StreamAdmission } from './scopes.ts'
-import type { ConnectionManagementScope, Direction, Limiter, ScopeStat, StreamManagementScope } from './types.ts'
+import type { ConcreteLimit, ConnectionManagementScope, Direction, Limiter, ScopeStat, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
 
 /**
@@ -90,6 +90,11 @@ export class ScopeRegistry implements NamedScopes {
     scope ??= this.newConnection(this.standard, admission)
     scope.take(inbound, fileDescriptors)
 
+    if (refusal !== undefined) {
+      admission?.enterAnyway()
+      this.environment.observed(refusal)
+    }
+
     return scope
   }
 
@@ -119,29 +124,46 @@ export class ScopeRegistry implements NamedScopes {
 
     scope.take(inbound)
 
+    if (refusal !== undefined) {
+      this.environment.observed(refusal)
+    }
+
     return scope
   }
 
   /**
-   * Replaces what limits are read from, for all scopes there are but those whose
-   * limit was set by hand
+   * Asks a limiter for the limits of all scopes there are. What it throws comes
+   * before anything has changed. With `keepSticky` scopes keep a limit that was set
+   * for them by hand.
+   *
+   * @returns puts the limiter and its answers in place
    */
-  setLimiter (limiter: Limiter): void {
-    this.limiter = limiter
-    this.connectionLimit.concrete = limiter.limitFor('connection')
-    this.streamLimit.concrete = limiter.limitFor('stream')
+  prepareLimiter (limiter: Limiter, keepSticky: boolean): () => void {
+    const changes: Array<[EnforcedLimit, ConcreteLimit]> = [
+      [this.connectionLimit, limiter.limitFor('connection')],
+      [this.streamLimit, limiter.limitFor('stream')]
+    ]
+    const lasting = [...this.rootScopes(), ...this.namedScopes()].filter(({ sticky }) => !(keepSticky && sticky))
 
-    for (const realm of [this.standard, this.allowlisted]) {
-      for (const scope of [realm.system, realm.transient]) {
-        scope.account.enforced.concrete = limiter.limitFor(scope.kind)
-      }
+    for (const scope of lasting) {
+      changes.push([scope.account.enforced, limiter.limitFor(scope.kind, 'key' in scope ? scope.key : undefined)])
     }
 
-    for (const scope of this.namedScopes()) {
-      if (!scope.sticky) {
-        scope.account.enforced.concrete = limiter.limitFor(scope.kind, scope.key)
+    return () => {
+      this.limiter = limiter
+
+      for (const [enforced, limit] of changes) {
+        enforced.concrete = limit
+      }
+
+      for (const scope of lasting) {
+        scope.sticky = false
       }
     }
+  }
+
+  rootScopes (): RootNode[] {
+    return [this.standard.system, this.standard.transient, this.allowlisted.system, this.allowlisted.transient]
   }
 
   /**
@@ -276,7 +298,7 @@ export class ScopeRegistry implements NamedScopes {
       throw err
     }
 
-    if (result instanceof Promise) {
+    if (isThenable(result)) {
       const release = (): void => { scope.account.holds-- }
       result.then(release, release)
     } else {
@@ -317,6 +339,10 @@ function isInbound (direction: Direction): boolean {
   }
 
   throw new InvalidReservationError(`The direction is ${show(direction)}, allowed are 'inbound' and 'outbound'`)
+}
+
+function isThenable (value: any): value is PromiseLike<unknown> {
+  return typeof value?.then === 'function'
 }
 
 const encoder = new TextEncoder()

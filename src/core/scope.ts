@@ -18,7 +18,8 @@ import type { ConcreteLimit, Direction, Limit, Resource, ResourceScope, Resource
  */
 export interface ScopeObserver {
   /**
-   * A reservation was refused, the error is about to be thrown
+   * A reservation was refused and the error is about to be thrown or, where
+   * refusals are only observed, would have been refused and was made
    */
   blocked?(err: ResourceLimitExceededError): void
 
@@ -40,14 +41,25 @@ export class ScopeEnvironment {
   }
 
   /**
-   * Called with every refusal that is going to take effect
-   *
-   * @returns whether it takes effect
+   * Asked with every refusal before anything changes: true means that it is to be
+   * thrown. Observers hear of it now.
    */
   enforces (refusal: ResourceLimitExceededError): boolean {
-    this.observer.blocked?.(refusal)
+    this.report(refusal)
 
     return true
+  }
+
+  /**
+   * Called with a refusal that was not enforced once everything has changed:
+   * observers may do what they like, so they must not run in between
+   */
+  observed (refusal: ResourceLimitExceededError): void {
+    this.report(refusal)
+  }
+
+  protected report (refusal: ResourceLimitExceededError): void {
+    this.observer.blocked?.(refusal)
   }
 
   overReleased (scope: ResourceScope, released: number, held: number): void {
@@ -101,8 +113,10 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     assertSize(size)
     assertPriority(priority)
 
+    let refusal: ResourceLimitExceededError | undefined
+
     if (!own.fitsMemory(size, priority)) {
-      this.refuseMemory(own, size, priority)
+      refusal = this.refuseMemory(own, size, priority, refusal)
     }
 
     // of a span, its owners
@@ -116,7 +130,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
       }
 
       if (!top.fitsMemory(size, priority)) {
-        this.refuseMemory(top, size, priority)
+        refusal = this.refuseMemory(top, size, priority, refusal)
       }
     }
 
@@ -124,7 +138,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
     for (let i = 0; i < above.length; i++) {
       if (!above[i].fitsMemory(size, priority)) {
-        this.refuseMemory(above[i], size, priority)
+        refusal = this.refuseMemory(above[i], size, priority, refusal)
       }
     }
 
@@ -138,6 +152,10 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
     for (let i = 0; i < above.length; i++) {
       above[i].memory += size
+    }
+
+    if (refusal !== undefined) {
+      this.environment.observed(refusal)
     }
   }
 
@@ -190,12 +208,17 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     return new Span(this, `${this.name}.span-${this.account.spansBegun}`)
   }
 
-  private refuseMemory (by: Account, size: number, priority: number): void {
-    const refusal = refusedBy(this, by, 'memory', size, undefined, priority)
+  /**
+   * Throws, or returns the refusal that came first
+   */
+  private refuseMemory (by: Account, size: number, priority: number, first?: ResourceLimitExceededError): ResourceLimitExceededError {
+    const refusal = first ?? refusedBy(this, by, 'memory', size, undefined, priority)
 
     if (this.environment.enforces(refusal)) {
       throw refusal
     }
+
+    return refusal
   }
 
   protected assertOpen (): void {

@@ -50,6 +50,9 @@ export interface ConnectionAdmission {
    */
   enter(moved: boolean): ResourceLimitExceededError | undefined
 
+  /** Takes the place although it was refused, where refusals are only observed */
+  enterAnyway(): void
+
   /** Gives back what `enter` has taken */
   leave(): void
 
@@ -70,9 +73,15 @@ export interface StreamAdmission {
 }
 
 /**
- * System and transient, and their allowlisted twins
+ * A scope that does not end by itself
  */
-export class RootNode extends Scope {
+abstract class LastingNode extends Scope {
+  /**
+   * Whether a limit was set for this very scope while running, which collecting
+   * it, or asking for its limit again, would forget
+   */
+  sticky = false
+
   readonly environment: ScopeEnvironment
   readonly kind: ScopeKind
 
@@ -82,6 +91,16 @@ export class RootNode extends Scope {
     this.kind = kind
   }
 
+  setLimit (limit: Limit): void {
+    super.setLimit(limit)
+    this.sticky = true
+  }
+}
+
+/**
+ * System and transient, and their allowlisted twins
+ */
+export class RootNode extends LastingNode {
   get name (): string {
     return this.kind
   }
@@ -91,24 +110,14 @@ export class RootNode extends Scope {
  * A scope that is found by its name, made when first used and collected when
  * nobody uses it
  */
-export abstract class NamedNode extends Scope {
-  /**
-   * Whether a limit was set for this very scope while running, which collecting
-   * it would forget
-   */
-  sticky = false
-
-  readonly environment: ScopeEnvironment
-  readonly kind: ScopeKind
+export abstract class NamedNode extends LastingNode {
   readonly key: string
 
   // kept because whom a limit refuses once, it refuses often
   private optionName?: string
 
   constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, above: readonly Account[]) {
-    super(environment, new EnforcedLimit(limit))
-    this.environment = environment
-    this.kind = kind
+    super(environment, kind, limit)
     this.key = key
     this.account.above = above
   }
@@ -121,11 +130,6 @@ export abstract class NamedNode extends Scope {
 
   get unused (): boolean {
     return this.account.empty && this.account.holds === 0 && !this.sticky
-  }
-
-  setLimit (limit: Limit): void {
-    super.setLimit(limit)
-    this.sticky = true
   }
 
   /**
@@ -416,16 +420,31 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     const allowlisted = this.admission?.allowsPeer(peer) === true
     const moves = this.realm !== standard && !allowlisted
 
-    if (moves) {
-      assertFits(standard.system.account, this.account)
-      assertFits(standard.transient.account, this.account)
+    // the scopes it passes through are asked in this order, the gate last
+    let refusal = moves
+      ? blockedBy(standard.system.account, this.account) ?? blockedBy(standard.transient.account, this.account)
+      : undefined
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
     }
 
     const scope = this.named.peerScope(peer)
-    assertFits(scope.account, this.account)
+    refusal ??= blockedBy(scope.account, this.account) ?? (moves ? this.admission?.enter(true) : undefined)
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
 
     if (moves) {
-      this.moveToStandard()
+      // everybody has agreed: only now are the allowlisted scopes left
+      for (const account of this.account.above) {
+        account.subtract(this.account)
+      }
+
+      standard.system.account.add(this.account)
+      this.admission?.enterAnyway()
+      this.realm = standard
     } else {
       this.realm.transient.account.subtract(this.account)
     }
@@ -438,6 +457,10 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     scope.account.add(this.account)
     this.account.above = scope.aboveConnection(this.realm)
     this.peerScope = scope
+
+    if (refusal !== undefined) {
+      this.environment.observed(refusal)
+    }
   }
 
   done (): void {
@@ -455,27 +478,6 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
 
   [Symbol.dispose] (): void {
     this.done()
-  }
-
-  /**
-   * The scopes have agreed, the address is asked last, and only then are the
-   * allowlisted scopes left: a refusal changes nothing
-   */
-  private moveToStandard (): void {
-    const { standard } = this.named
-    const own = this.account
-    const refusal = this.admission?.enter(true)
-
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
-      throw refusal
-    }
-
-    for (const account of own.above) {
-      account.subtract(own)
-    }
-
-    standard.system.account.add(own)
-    this.realm = standard
   }
 }
 
@@ -561,15 +563,21 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
 
     const scope = this.named.protocolScope(protocol)
     const scopeOfPeer = scope.forPeer(this.peerScope)
-    assertFits(scope.account, this.account)
-    assertFits(scopeOfPeer.account, this.account)
-    this.assertRate(protocol)
+    const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account) ?? this.refusedByRate(protocol)
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
 
     this.realm.transient.account.subtract(this.account)
     scope.account.add(this.account)
     scopeOfPeer.account.add(this.account)
     this.account.above = scopeOfPeer.aboveStream(this.realm)
     this.protocolPeer = scopeOfPeer
+
+    if (refusal !== undefined) {
+      this.environment.observed(refusal)
+    }
   }
 
   setService (service: string): void {
@@ -585,33 +593,34 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
 
     const scope = this.named.serviceScope(service)
     const scopeOfPeer = this.protocolPeer.servicePeer(scope)
-    assertFits(scope.account, this.account)
-    assertFits(scopeOfPeer.account, this.account)
+    const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account)
+
+    if (refusal !== undefined && this.environment.enforces(refusal)) {
+      throw refusal
+    }
 
     scope.account.add(this.account)
     scopeOfPeer.account.add(this.account)
     this.account.above = this.protocolPeer.aboveServiceStream(this.realm, scope)
     this.serviceScope = scope
+
+    if (refusal !== undefined) {
+      this.environment.observed(refusal)
+    }
   }
 
-  private assertRate (protocol: string): void {
-    if (this.admission?.inboundProtocol === undefined || this.account.inboundStreams === 0 || this.peerScope.allowlisted > 0) {
-      return
-    }
-
-    const refusal = this.admission.inboundProtocol(protocol)
-
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
-      throw refusal
+  private refusedByRate (protocol: string): ResourceLimitExceededError | undefined {
+    if (this.account.inboundStreams > 0 && this.peerScope.allowlisted === 0) {
+      return this.admission?.inboundProtocol?.(protocol)
     }
   }
 }
 
 /**
- * Throws unless an account has room for all that a connection or stream holds.
- * What moves was let in before, so no lower priority than the highest holds it up.
+ * Why an account has no room for all that a connection or stream holds. What
+ * moves was let in before, so no lower priority than the highest holds it up.
  */
-function assertFits (account: Account, leaf: Account): void {
+function blockedBy (account: Account, leaf: Account): ResourceLimitExceededError | undefined {
   const blocked = account.blocks(leaf)
 
   if (blocked === undefined) {
@@ -619,15 +628,12 @@ function assertFits (account: Account, leaf: Account): void {
   }
 
   const scope = account.holder as Scope
-  const inbound = leaf.inboundStreams + leaf.inboundConnections > 0
 
-  const refusal = blocked === 'memory'
-    ? refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
-    : refusedBy(scope, account, blocked, 1, inbound ? 'inbound' : 'outbound')
-
-  if (scope.environment.enforces(refusal)) {
-    throw refusal
+  if (blocked === 'memory') {
+    return refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
   }
+
+  return refusedBy(scope, account, blocked, 1, leaf.inboundStreams + leaf.inboundConnections > 0 ? 'inbound' : 'outbound')
 }
 
 /**

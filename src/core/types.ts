@@ -148,6 +148,9 @@ export interface ResourceScope {
   /**
    * Replaces fields of this scope's limit. What is held already stays. A peer,
    * protocol or service scope whose limit was set is kept from collection.
+   *
+   * @throws {InvalidLimitError} if a value makes no sense
+   * @throws {ScopeClosedError} if the scope has ended
    */
   setLimit(limit: Limit): void
 }

@@ -106,10 +106,7 @@ class Throttle {
   }
 
   set (on: boolean): void {
-    if (on === this.on) {
-      return
-    }
-
+    const wasOn = this.on
     this.on = on
 
     // a stream that the application has paused is its own affair
@@ -118,8 +115,9 @@ class Throttle {
     }
 
     if (on) {
+      // again and again: `resume` of the application has undone it meanwhile
       this.stream.sendPause?.()
-    } else if (this.stream.status === 'open') {
+    } else if (wasOn && this.stream.status === 'open') {
       this.stream.sendResume?.()
     }
   }

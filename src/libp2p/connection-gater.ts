@@ -4,6 +4,7 @@
  * thrown inside an encrypter would come out as EncryptionFailedError instead.
  */
 
+import { ConnectionClosedError } from '@libp2p/interface'
 import { facade } from './override.ts'
 import type { ScopeMap } from './scope-map.ts'
 import type { ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface'
@@ -24,10 +25,17 @@ export function hookConnectionGater (components: { connectionGater: ConnectionGa
 
       const record = scopes.connection(maConn)
 
-      if (record?.ended === false) {
-        record.scope.setPeer(peer)
-        record.peer = peer
+      if (record == null) {
+        return false
       }
+
+      // js-libp2p would go on and make a muxer, whose timers outlive the connection
+      if (record.ended) {
+        throw new ConnectionClosedError('The connection closed while it was upgraded')
+      }
+
+      record.scope.setPeer(peer)
+      record.peer = peer
 
       return false
     }

@@ -3,6 +3,7 @@
  * the muxer opens them, inbound ones before anybody sees them.
  */
 
+import { ConnectionClosedError } from '@libp2p/interface'
 import { accountBuffers } from './buffers.ts'
 import { replaceAll } from './encrypters.ts'
 import { facade, override } from './override.ts'
@@ -16,6 +17,7 @@ export class MuxerHooks {
   private readonly scopes: ScopeMap
   private readonly decorated = new WeakMap<StreamMuxerFactory, StreamMuxerFactory>()
   private readonly muxers = new WeakSet<StreamMuxer>()
+  private readonly refused = new WeakSet<Stream>()
 
   constructor (manager: ResourceManager, scopes: ScopeMap) {
     this.manager = manager
@@ -65,13 +67,15 @@ export class MuxerHooks {
 
     override(muxer, 'createStream', original => async options => {
       const scope = this.openScope(connection, 'outbound')
+      let stream: Stream | undefined
 
       try {
-        const stream = await original(options)
+        stream = await original(options)
         this.manage(stream, scope)
 
         return stream
-      } catch (err) {
+      } catch (err: any) {
+        stream?.abort(err)
         scope.done()
         throw err
       }
@@ -111,9 +115,13 @@ export class MuxerHooks {
    * Whether the node gets to see an inbound stream
    */
   private accept (stream: Stream, connection: ConnectionRecord): boolean {
-    // a second listener sees what the first one has let in
+    // a second listener sees what the first one has let in, and nothing else
     if (this.scopes.stream(stream) != null) {
       return true
+    }
+
+    if (this.refused.has(stream)) {
+      return false
     }
 
     try {
@@ -121,6 +129,7 @@ export class MuxerHooks {
 
       return true
     } catch (err: any) {
+      this.refused.add(stream)
       stream.abort(err)
 
       return false
@@ -129,7 +138,7 @@ export class MuxerHooks {
 
   private openScope (connection: ConnectionRecord, direction: Direction): StreamManagementScope {
     if (connection.peer == null) {
-      throw new Error('A stream was opened before the peer of its connection was known')
+      throw new ConnectionClosedError('A stream was opened on a connection whose peer is not known')
     }
 
     return this.manager.openStream(connection.peer, direction)

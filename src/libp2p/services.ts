@@ -5,20 +5,20 @@
 import { InvalidLimitError } from '../core/errors.ts'
 
 /**
- * Protocol families of the stock services of js-libp2p, under the names that
- * go-libp2p gives them. A family is matched by the end of the protocol, since
- * its beginning can be configured (`protocolPrefix`).
+ * Protocol families of the stock services of js-libp2p with their stock
+ * prefixes, under the names that go-libp2p gives them. Others are for the
+ * `services` option: an application may have a ping of its own.
  */
 const FAMILIES: ReadonlyArray<[RegExp, string]> = [
-  [/\/id\/(push\/)?1\.0\.0$/, 'libp2p.identify'],
-  [/\/ping\/1\.0\.0$/, 'libp2p.ping'],
-  [/\/fetch\/0\.0\.1$/, 'libp2p.fetch'],
+  [/^\/ipfs\/id\/(push\/)?1\.0\.0$/, 'libp2p.identify'],
+  [/^\/ipfs\/ping\/1\.0\.0$/, 'libp2p.ping'],
+  [/^\/libp2p\/fetch\/0\.0\.1$/, 'libp2p.fetch'],
   [/^\/libp2p\/autonat\//, 'libp2p.autonat'],
   [/^\/libp2p\/dcutr$/, 'libp2p.holepunch'],
   [/^\/libp2p\/circuit\/relay\//, 'libp2p.relay/v2'],
-  [/\/kad\/1\.0\.0$/, 'libp2p.kad'],
+  [/^\/ipfs\/(lan\/)?kad\/1\.0\.0$/, 'libp2p.kad'],
   [/^\/(meshsub|floodsub)\//, 'libp2p.pubsub'],
-  [/\/perf\/1\.0\.0$/, 'libp2p.perf']
+  [/^\/perf\/1\.0\.0$/, 'libp2p.perf']
 ]
 
 /**

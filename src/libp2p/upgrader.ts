@@ -59,8 +59,13 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
 function open (direction: Direction, maConn: MultiaddrConnection, options: any, { manager, scopes, pending }: UpgraderHooks): ConnectionRecord {
   // a transport that had to ask before it had a connection has handed over its scope
   const adopted = scopes.connection(maConn)
+  const dialled = pending.claim(maConn, options)
 
-  const record = adopted ?? pending.claim(maConn, options) ?? {
+  if (adopted != null && dialled != null) {
+    endRecord(dialled)
+  }
+
+  const record = adopted ?? dialled ?? {
     scope: manager.openConnection(direction, usesFileDescriptor(maConn.remoteAddr), maConn.remoteAddr),
     ended: false
   }
@@ -68,6 +73,32 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
   scopes.link(maConn, record)
   scopes.link(maConn.timeline, record)
   endWithObject(record, maConn)
+  dropWhenClosed(maConn)
 
   return record
+}
+
+/**
+ * How long a connection that the remote has closed may keep its socket, in
+ * milliseconds
+ */
+const LINGER = 2_000
+
+/**
+ * TCP says that a connection is closed as soon as the remote has sent its FIN,
+ * while the socket lives on, with all that could not be sent, for as long as the
+ * remote does not read. `sendReset` destroys it; on a socket that is gone it
+ * does nothing.
+ */
+function dropWhenClosed (maConn: MultiaddrConnection & { sendReset?(): void }): void {
+  maConn.addEventListener('close', () => {
+    // an abort has done so already
+    if (maConn.status !== 'closed') {
+      return
+    }
+
+    const timer = setTimeout(() => { maConn.sendReset?.() }, LINGER)
+    // must not keep the process alive, browsers have no such thing
+    ;(timer as { unref?(): void }).unref?.()
+  })
 }

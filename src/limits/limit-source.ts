@@ -4,7 +4,7 @@
  */
 
 import { optionOf, resolveLimit } from '../core/limit.ts'
-import { LimitTable, NAMED_KIND, nullRecord, resolveLimits } from './limits.ts'
+import { LimitTable, NAMED_KEYS, NAMED_KIND, nullRecord, resolveLimits } from './limits.ts'
 import type { ConcreteLimits, Limits } from './limits.ts'
 import type { ScopeRegistry } from '../core/scope-registry.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
@@ -17,8 +17,8 @@ export interface AskedLimiter {
 }
 
 export class LimitSource implements Limiter {
-  private table: LimitTable
-  private limits: ConcreteLimits
+  private readonly table: LimitTable
+  private readonly limits: ConcreteLimits
   private readonly asked?: AskedLimiter
 
   constructor (limits: ConcreteLimits, asked?: AskedLimiter) {
@@ -41,13 +41,13 @@ export class LimitSource implements Limiter {
   }
 
   /**
-   * Lays limits over those that are enforced
+   * Limits laid over these ones and what was set for scopes by hand. What the
+   * user's own limiter has answered is not made permanent by that.
    *
    * @throws {InvalidLimitError} naming path, value and what is allowed
    */
-  lay (limits: Limits, registry: ScopeRegistry): void {
-    this.limits = resolveLimits(limits, this.enforced(registry))
-    this.table = new LimitTable(this.limits)
+  with (limits: Limits, registry: ScopeRegistry): LimitSource {
+    return new LimitSource(resolveLimits(limits, this.isAsked ? this.limits : this.enforced(registry)), this.asked)
   }
 
   /**
@@ -67,11 +67,15 @@ export class LimitSource implements Limiter {
       stream: this.limitFor('stream')
     }
 
+    // the records are copied, whoever prints them may also change them
+    for (const key of NAMED_KEYS) {
+      limits[key] = nullRecord(limits[key])
+    }
+
     for (const scope of registry.namedScopes()) {
       const key = NAMED_KIND[scope.kind]
 
       if (key !== undefined && (scope.sticky || this.asked !== undefined)) {
-        limits[key] = nullRecord(limits[key])
         limits[key][scope.key] = scope.limit
       }
     }

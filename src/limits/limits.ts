@@ -4,7 +4,7 @@
  */
 
 import { InvalidLimitError } from '../core/errors.ts'
-import { resolveLimit } from '../core/limit.ts'
+import { isPlain, resolveLimit } from '../core/limit.ts'
 import { normalisePeerId } from './peer-key.ts'
 import type { AdmissionLimits } from '../admission/admission.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
@@ -210,7 +210,7 @@ function own<K extends keyof Limits> (limits: Limits, key: K): Limits[K] {
 }
 
 function assertObject (value: unknown, path: string, allowed: string): void {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+  if (!isPlain(value)) {
     throw new InvalidLimitError(path, value, allowed)
   }
 }

@@ -28,9 +28,9 @@ export function registerMetrics (metrics: Metrics, observed: Observed): (refusal
     metrics.registerMetricGroup(`${PREFIX}_${name}`, { label, help, calculate })
   }
 
-  gauge('system', 'resource', 'What is in use in the whole node', () => use(observed.stat().system))
+  gauge('system', 'resource', 'What is in use in the whole node', () => observed.viewSystem(scope => use(scope.stat())))
   gauge('system_limit', 'resource', 'What the whole node may use', () => observed.viewSystem(scope => limits(scope.limit)))
-  gauge('transient', 'resource', 'What is in use by connections and streams that are being set up', () => use(observed.stat().transient))
+  gauge('transient', 'resource', 'What is in use by connections and streams that are being set up', () => observed.viewTransient(scope => use(scope.stat())))
   gauge('transient_limit', 'resource', 'What connections and streams that are being set up may use', () => observed.viewTransient(scope => limits(scope.limit)))
 
   for (const [plural, label] of [['protocols', 'protocol'], ['services', 'service']] as const) {
@@ -43,9 +43,13 @@ export function registerMetrics (metrics: Metrics, observed: Observed): (refusal
     label: 'limit',
     help: 'Reservations that were refused, by the kind of scope and the limit that refused them'
   })
+  const observations = metrics.registerCounterGroup(`${PREFIX}_observed_refusals_total`, {
+    label: 'limit',
+    help: 'Reservations that would have been refused, if limits were enforced'
+  })
 
-  return ({ kind, resource }) => {
-    refusals.increment({ [`${kind}.${resource}`]: true })
+  return ({ kind, resource, enforced }) => {
+    (enforced ? refusals : observations).increment({ [`${kind}.${resource}`]: true })
   }
 }
 

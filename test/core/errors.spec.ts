@@ -110,6 +110,22 @@ describe('a refusal', () => {
     expect(stream.message).to.include('2 inbound streams').and.include('2 in use').and.include('1 more')
   })
 
+  it('tells the share of a priority, the highest has none', () => {
+    const manager = createResourceManager({ limits: { system: { memory: 256 } } })
+    manager.close()
+    const message = (priority?: number): string => refusalOf(() => { manager.viewSystem(scope => { scope.reserveMemory(257, priority) }) }).message
+
+    expect(message(0)).to.include('priority 0 ').and.include('1/256')
+    expect(message(101)).to.include('priority 101 ').and.include('102/256')
+    expect(message(254)).to.include('priority 254 ').and.include('255/256')
+    expect(message(255)).to.not.include('priority')
+    expect(message()).to.not.include('priority')
+  })
+
+  it('says whether it took effect', () => {
+    expect(refusalWith({ system: { connections: 0 } })).to.have.property('enforced', true)
+  })
+
   it('is told to who listens, once, and is then thrown', () => {
     const manager = createResourceManager({ limits: { system: { connections: 0 } } })
     const heard: ResourceLimitExceededError[] = []
@@ -279,6 +295,20 @@ describe('the other errors', () => {
     for (const type of [ResourceLimitExceededError, ScopeClosedError, ScopeAttachedError, ScopeNotAttachedError, InvalidReservationError, InvalidLimitError]) {
       expect(Object.getOwnPropertyDescriptor(type, 'name')?.value).to.match(/^[A-Z][A-Za-z]+Error$/)
     }
+  })
+
+  it('show what was wrong', () => {
+    const message = (value: unknown): string => new InvalidLimitError('limits', value, 'something else').message
+
+    expect(message(null)).to.include('limits is null, ').and.include('something else')
+    expect(message(undefined)).to.include('is undefined, ')
+    expect(message([])).to.include('is an array, ')
+    expect(message({})).to.include('is an object, ')
+    expect(message(() => {})).to.include('is a function, ')
+    expect(message('1')).to.include('is "1", ')
+    expect(message(1n)).to.include('is 1n, ')
+    expect(message(NaN)).to.include('is NaN, ')
+    expect(message(Symbol('odd'))).to.include('Symbol(odd)')
   })
 
   it('have stacks, they tell of mistakes', function () {

@@ -3,7 +3,10 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
+import { ScopeRegistry } from '../../src/core/scope-registry.ts'
+import { ScopeEnvironment } from '../../src/core/scope.ts'
 import { createResourceManager, ReservationPriority } from '../../src/index.ts'
+import { LimitTable } from '../../src/limits/limits.ts'
 import { nonZero, scopesOf } from '../fixtures/vectors-scenarios.ts'
 import type { ConnectionManagementScope, DefaultResourceManager, Limits, PeerScope, ProtocolScope, ResourceLimitExceededError, ResourceManagerInit, ResourceScope, ServiceScope, StreamManagementScope } from '../../src/index.ts'
 
@@ -106,15 +109,19 @@ describe('scopes', () => {
     })
 
     it('in a collected scope cannot be begun', () => {
-      const peer = manager.viewPeer(PEER, scope => scope)
+      const scopes = [manager.viewPeer(PEER, scope => scope), manager.viewProtocol('/p/1', scope => scope)]
       manager.removeUnusedScopes()
 
-      expectRefused('ScopeClosedError', () => { peer.beginSpan() })
-      expectRefused('ScopeClosedError', () => { peer.reserveMemory(1) })
-      expectRefused('ScopeClosedError', () => { peer.setLimit({ memory: 1 }) })
-      peer.releaseMemory(1)
+      for (const scope of scopes) {
+        expectRefused('ScopeClosedError', () => { scope.beginSpan() })
+        expectRefused('ScopeClosedError', () => { scope.reserveMemory(1) })
+        expectRefused('ScopeClosedError', () => { scope.setLimit({ memory: 1 }) })
+        scope.releaseMemory(1)
+      }
+
       expectNothingHeld()
       expect(manager.listPeers()).to.be.empty()
+      expect(manager.listProtocols()).to.be.empty()
     })
   })
 
@@ -384,6 +391,29 @@ describe('scopes', () => {
       expect(manager.stat().system.memory).to.equal(100)
     })
 
+    it('is told, releasing all of it is not', () => {
+      const told: any[] = []
+      const registry = new ScopeRegistry(
+        new ScopeEnvironment({ overReleased: (scope, released, held) => { told.push([scope.name, released, held]) } }),
+        new LimitTable(manager.limits())
+      )
+      const scope = registry.openStream(PEER, 'inbound')
+      scope.reserveMemory(10)
+      scope.releaseMemory(4)
+      scope.releaseMemory(6)
+      scope.releaseMemory(0)
+      expect(told).to.be.empty()
+
+      scope.reserveMemory(3)
+      scope.releaseMemory(5)
+      scope.releaseMemory(1)
+      expect(told).to.deep.equal([['stream-1', 5, 3], ['stream-1', 1, 0]])
+
+      scope.done()
+      scope.releaseMemory(1)
+      expect(told).to.have.lengthOf(2)
+    })
+
     it('gives back in one scope only what was reserved in that one', () => {
       const peer = manager.viewPeer(PEER, scope => scope)
       peer.reserveMemory(10)
@@ -628,6 +658,20 @@ describe('scopes', () => {
 
       expect(second).to.not.equal(first)
       expect(second.limit.memory).to.equal(7)
+    })
+  })
+
+  describe('file descriptors', () => {
+    it('are not asked of a connection that uses none', () => {
+      manager = create({ limits: { system: { fileDescriptors: 1 } } })
+      connection()
+      expectRefused('ResourceLimitExceededError', () => { connection() })
+      manager.openConnection('inbound', false, ENDPOINT)
+
+      // also where more are in use than may be
+      system().setLimit({ fileDescriptors: 0 })
+      manager.openConnection('outbound', false, ENDPOINT).setPeer(PEER)
+      expect(manager.stat().system).to.include({ fileDescriptors: 1, inboundConnections: 2, outboundConnections: 1 })
     })
   })
 

@@ -29,7 +29,8 @@ class NullProtector implements ConnectionProtector {
       get: (target, property) => {
         const value = Reflect.get(target, property, target)
 
-        return typeof value === 'function' ? value.bind(target) : value
+        // a log is a function with methods
+        return typeof value === 'function' && property !== 'log' ? value.bind(target) : value
       },
       set: (target, property, value) => Reflect.set(target, property, value, target)
     })

@@ -186,6 +186,21 @@ describe('a stream over a limit', () => {
     await expectPairHoldsNothing(pair)
   })
 
+  it('is refused once, and shown to nobody, however many listen to the muxer', async () => {
+    await start('listener', { transient: { inboundStreams: 0 } })
+    let seen = 0
+
+    for (let i = 0; i < 2; i++) {
+      (pair.listener.connection as any).muxer.addEventListener('stream', () => { seen++ })
+    }
+
+    await expect(pair.dialer.connection.newStream(HELD)).to.eventually.be.rejected()
+
+    expect(refusals).to.have.lengthOf(1)
+    expect(seen).to.equal(0)
+    await expectOnlyConnection(pair)
+  })
+
   it('is counted over all connections of a peer', async () => {
     await start('listener', { peerDefault: { inboundStreams: 2 } })
     const { dialer, listener } = pair

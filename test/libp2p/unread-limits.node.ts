@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { createFlood, openHeld, pattern, receive, roundUp, settle, WINDOW } from '../fixtures/transfer.ts'

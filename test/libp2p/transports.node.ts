@@ -1,0 +1,132 @@
+/* eslint-disable no-loop-func */
+
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { memory } from '@libp2p/memory'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { expect } from 'aegir/chai'
+import { usesFileDescriptor } from '../../src/libp2p/transport-manager.ts'
+import { createNode, eventually, expectNothingHeld, managerOf } from '../fixtures/nodes.ts'
+import { connectPair, ECHO, expectPairHoldsNothing, stopPair } from '../fixtures/pair.ts'
+import type { ConnectionManagementScope } from '../../src/index.ts'
+import type { Pair } from '../fixtures/pair.ts'
+import type { PrivateKey } from '@libp2p/interface'
+
+describe('a transport', () => {
+  let pair: Pair | undefined
+
+  afterEach(async () => {
+    await stopPair(pair)
+    pair = undefined
+  })
+
+  async function expectIsAccounted ({ dialer, listener }: Pair): Promise<void> {
+    const stream = await dialer.connection.newStream(ECHO)
+    await eventually(() => managerOf(listener.node).stat().protocols.get(ECHO)?.inboundStreams === 1)
+
+    expect(managerOf(dialer.node).stat().peers.get(`${listener.node.peerId}`)).to.include({ outboundConnections: 1, outboundStreams: 1 })
+    expect(managerOf(listener.node).stat().peers.get(`${dialer.node.peerId}`)).to.include({ inboundConnections: 1, inboundStreams: 1 })
+    expect(managerOf(dialer.node).streamScope(stream)?.protocolScope?.protocol).to.equal(ECHO)
+    expect(managerOf(dialer.node).connectionScope(dialer.connection)?.peerScope?.peer.equals(listener.node.peerId)).to.be.true()
+  }
+
+  it('may bring its own muxer along', async () => {
+    const transports = [memory({ upgraderOptions: { muxerFactory: yamux()() } as any })]
+    pair = await connectPair(
+      await createNode({ transport: 'memory', options: { transports, streamMuxers: [] } }),
+      await createNode({ transport: 'memory', options: { transports, streamMuxers: [] } })
+    )
+
+    expect(pair.dialer.connection.multiplexer).to.equal('/yamux/1.0.0')
+    await expectIsAccounted(pair)
+    await pair.dialer.connection.close()
+    await expectPairHoldsNothing(pair)
+  })
+
+  it('may know its peer and need no encryption', async () => {
+    const [dialerKey, listenerKey] = [await generateKeyPair('Ed25519'), await generateKeyPair('Ed25519')]
+    const knows = (other: PrivateKey): any => [memory({
+      upgraderOptions: { skipEncryption: true, remotePeer: peerIdFromPrivateKey(other), muxerFactory: yamux()() } as any
+    })]
+
+    pair = await connectPair(
+      await createNode({ transport: 'memory', options: { privateKey: dialerKey, transports: knows(listenerKey) } }),
+      await createNode({ transport: 'memory', options: { privateKey: listenerKey, transports: knows(dialerKey) } })
+    )
+
+    expect(pair.dialer.connection.encryption).to.equal('native')
+    await expectIsAccounted(pair)
+    await pair.dialer.connection.close()
+    await expectPairHoldsNothing(pair)
+  })
+
+  for (const ends of ['dialer', 'listener'] as const) {
+    it(`may ask before it has a connection and hand the scope over, which ends with the connection, closed by the ${ends}`, async () => {
+      const dialer = await createNode()
+      const listener = await createNode()
+      const manager = managerOf(listener)
+      const scopes: ConnectionManagementScope[] = []
+      const { upgrader } = (listener as any).components
+      const upgradeInbound = upgrader.upgradeInbound
+
+      upgrader.upgradeInbound = async (maConn: any, options: any) => {
+        const scope = manager.openConnection('inbound', false, maConn.remoteAddr)
+        scopes.push(scope)
+        manager.adoptConnection(maConn, scope)
+
+        return upgradeInbound(maConn, options)
+      }
+
+      pair = await connectPair(dialer, listener)
+      await expectIsAccounted(pair)
+
+      expect(scopes).to.have.lengthOf(1)
+      // it was counted once, as it was opened
+      expect(manager.stat().system).to.include({ inboundConnections: 1, fileDescriptors: 0 })
+      expect(scopes[0].peerScope?.peer.equals(dialer.peerId)).to.be.true()
+
+      await pair[ends].connection.close()
+      await expectPairHoldsNothing(pair)
+    })
+  }
+
+  it('that hands a scope over for a connection that fails has it ended', async () => {
+    const dialer = await createNode()
+    const listener = await createNode({ options: { connectionGater: { denyInboundConnection: () => true } } })
+    const manager = managerOf(listener)
+    const { upgrader } = (listener as any).components
+    const upgradeInbound = upgrader.upgradeInbound
+    let handedOver = 0
+
+    upgrader.upgradeInbound = async (maConn: any, options: any) => {
+      handedOver++
+      manager.adoptConnection(maConn, manager.openConnection('inbound', true, maConn.remoteAddr))
+
+      return upgradeInbound(maConn, options)
+    }
+
+    await dialer.dial(listener.getMultiaddrs()).catch(() => {})
+    await eventually(() => handedOver === 1)
+    await expectNothingHeld(manager)
+    await expectNothingHeld(managerOf(dialer))
+    await dialer.stop()
+    await listener.stop()
+  })
+
+  for (const [address, expected] of [
+    ['/ip4/127.0.0.1/tcp/4001', true],
+    ['/ip6/::1/tcp/4001', true],
+    ['/dns4/example.com/tcp/443/wss', true],
+    ['/ip4/127.0.0.1/tcp/80/ws', true],
+    ['/unix/%2Ftmp%2Fsocket', true],
+    ['/ip4/127.0.0.1/udp/4001/quic-v1', false],
+    ['/ip4/127.0.0.1/udp/4001/webrtc-direct', false],
+    ['/memory/test', false],
+    ['/ip4/127.0.0.1/tcp/4001/p2p/QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC/p2p-circuit', false]
+  ] as Array<[string, boolean]>) {
+    it(`to ${address} uses ${expected ? 'a' : 'no'} file descriptor`, () => {
+      expect(usesFileDescriptor(multiaddr(address))).to.equal(expected)
+    })
+  }
+})
