@@ -23,7 +23,7 @@ export const RESOURCES = [
 
 const KNOWN: ReadonlySet<string> = new Set(RESOURCES)
 
-const ALLOWED = 'a non-negative integer, a bigint, 0 to let nothing through, Infinity to let everything through, or undefined to inherit'
+const ALLOWED = 'a non-negative integer up to 2^53 - 1, a bigint, 0 to let nothing through, Infinity to let everything through, or undefined to inherit'
 
 /**
  * Lays a limit over another one.

@@ -4,6 +4,7 @@
  */
 
 import { InvalidLimitError } from '../core/errors.ts'
+import { resolveLimit } from '../core/limit.ts'
 import { namesOf, SCOPE_KEYS, NAMED_KEYS, nullRecord } from './limits.ts'
 import type { ConcreteLimits, NamedKey, ScopeKey } from './limits.ts'
 import type { ConcreteLimit } from '../core/types.ts'
@@ -41,7 +42,8 @@ const MAX_INT64 = 2n ** 63n - 1n
  * Scales a table to a machine: up to 128 MiB of memory the base holds, above
  * that the increase is added for every GiB, pro rata per MiB, truncated.
  *
- * @throws {InvalidLimitError} if memory or file descriptors is not a number
+ * @throws {InvalidLimitError} if memory or file descriptors is not a number, or a
+ * value of the table makes no sense
  * @see https://github.com/libp2p/go-libp2p/blob/v0.48.0/p2p/host/resource-manager/limit_defaults.go#L582
  */
 export function scaleTable (resources: Resources, table: ScalingLimits): ConcreteLimits {
@@ -52,14 +54,14 @@ export function scaleTable (resources: Resources, table: ScalingLimits): Concret
   const limits: Partial<ConcreteLimits> = {}
 
   for (const key of SCOPE_KEYS) {
-    limits[key] = scaleOne(table[key], mebibytes, descriptors)
+    limits[key] = scaleOne(table[key], mebibytes, descriptors, key)
   }
 
   for (const key of NAMED_KEYS) {
     const entries = nullRecord<ConcreteLimit>()
 
     for (const [name, entry] of namesOf(table[key])) {
-      entries[name] = scaleOne(entry, mebibytes, descriptors)
+      entries[name] = scaleOne(entry, mebibytes, descriptors, `${key}[${JSON.stringify(name)}]`)
     }
 
     limits[key] = entries
@@ -68,7 +70,17 @@ export function scaleTable (resources: Resources, table: ScalingLimits): Concret
   return limits as ConcreteLimits
 }
 
-function scaleOne ({ base, increase }: ScalingLimit, mebibytes: bigint, descriptors: number): ConcreteLimit {
+function scaleOne ({ base, increase }: ScalingLimit, mebibytes: bigint, descriptors: number, path: string): ConcreteLimit {
+  const { fileDescriptorFraction, ...more } = increase
+
+  // a table may be the user's own
+  resolveLimit(base, base, `${path}.base`)
+  resolveLimit(more, base, `${path}.increase`)
+
+  if (!(fileDescriptorFraction >= 0 && fileDescriptorFraction <= 1)) {
+    throw new InvalidLimitError(`${path}.increase.fileDescriptorFraction`, fileDescriptorFraction, 'a number from 0 to 1')
+  }
+
   return Object.freeze({
     streams: grow('streams'),
     inboundStreams: grow('inboundStreams'),

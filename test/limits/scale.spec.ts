@@ -134,6 +134,21 @@ describe('scaling', () => {
     expect(scaleLimits({ memory: 2 ** 34, fileDescriptors: 1024 }, unlimited).stream.memory).to.equal(Infinity)
   })
 
+  it('refuses a table that makes no sense', () => {
+    const wrong: Array<[Partial<ScalingLimit['base']>, Partial<ScalingLimit['increase']>, string]> = [
+      [{ memory: -5 }, {}, 'stream.base.memory'],
+      [{}, { streams: 0.5 }, 'stream.increase.streams'],
+      [{}, { fileDescriptorFraction: NaN }, 'stream.increase.fileDescriptorFraction'],
+      [{}, { fileDescriptorFraction: 2 }, 'stream.increase.fileDescriptorFraction']
+    ]
+
+    for (const [base, increase, path] of wrong) {
+      const stream = { base: { ...scalingLimits.stream.base, ...base }, increase: { ...scalingLimits.stream.increase, ...increase } }
+
+      expect(() => scaleLimits({ memory: 0, fileDescriptors: 0 }, { ...scalingLimits, stream })).to.throw(InvalidLimitError).with.property('path', path)
+    }
+  })
+
   it('refuses what is no amount', () => {
     for (const memory of [NaN, Infinity, '1', null, undefined]) {
       expect(() => scaleLimits({ memory: memory as any, fileDescriptors: 0 })).to.throw(InvalidLimitError).with.property('path', 'memory')

@@ -1,0 +1,56 @@
+/**
+ * @file What this process may use, against what the system itself says.
+ */
+
+import { execSync } from 'node:child_process'
+import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
+import { expect } from 'aegir/chai'
+import sinon from 'sinon'
+import { automaticLimits } from '../../src/limits/automatic.ts'
+import { systemResources as inBrowser } from '../../src/limits/system-resources.browser.ts'
+import { systemResources } from '../../src/limits/system-resources.ts'
+
+const GiB = 2 ** 30
+
+describe('system resources', () => {
+  afterEach(() => {
+    sinon.restore()
+  })
+
+  it('are the least of machine, control group and heap', () => {
+    const constrained = sinon.stub(process, 'constrainedMemory')
+
+    // no control group: 0, or more than any machine has
+    for (const none of [0, 2 ** 63]) {
+      constrained.returns(none)
+      expect(systemResources().memory).to.equal(Math.min(totalmem(), getHeapStatistics().heap_size_limit))
+    }
+
+    constrained.returns(256 * 2 ** 20)
+    expect(systemResources().memory).to.equal(256 * 2 ** 20)
+    expect(automaticLimits().system.memory).to.equal(128 * 2 ** 20)
+  })
+
+  it('have the soft limit of open files', () => {
+    const soft = execSync('ulimit -Sn', { shell: '/bin/sh' }).toString().trim()
+
+    expect(systemResources().fileDescriptors).to.equal(soft === 'unlimited' ? 0 : Number(soft))
+  })
+
+  it('in a browser are what it tells, or a small device', () => {
+    const navigator = sinon.stub(globalThis, 'navigator')
+
+    navigator.value({ deviceMemory: 8 })
+    expect(inBrowser()).to.deep.equal({ memory: 8 * GiB, fileDescriptors: 0 })
+    navigator.value({})
+    expect(inBrowser()).to.deep.equal({ memory: 2 * GiB, fileDescriptors: 0 })
+  })
+
+  it('are not asked for what the user names', () => {
+    const limits = automaticLimits({ memory: 4 * GiB, fileDescriptors: 10_000 })
+
+    expect(limits.system.memory).to.equal(4 * GiB + 128 * 2 ** 20)
+    expect(limits.system.fileDescriptors).to.equal(10_000)
+  })
+})
