@@ -114,11 +114,16 @@ class Throttle {
       return
     }
 
-    if (on) {
-      // again and again: `resume` of the application has undone it meanwhile
-      this.stream.sendPause?.()
-    } else if (wasOn && this.stream.status === 'open') {
-      this.stream.sendResume?.()
+    try {
+      if (on) {
+        // again and again: `resume` of the application has undone it meanwhile
+        this.stream.sendPause?.()
+      } else if (wasOn && this.stream.status === 'open') {
+        this.stream.sendResume?.()
+      }
+    } catch {
+      // a connection that is closing can be told nothing more, and the reader
+      // who made room must not hear of it
     }
   }
 }

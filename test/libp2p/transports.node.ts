@@ -3,9 +3,13 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { memory } from '@libp2p/memory'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { plaintext } from '@libp2p/plaintext'
+import { tcp } from '@libp2p/tcp'
+import { multiaddrConnectionPair } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
+import { facade } from '../../src/libp2p/override.ts'
 import { usesFileDescriptor } from '../../src/libp2p/transport-manager.ts'
 import { createNode, eventually, expectNothingHeld, managerOf } from '../fixtures/nodes.ts'
 import { connectPair, ECHO, expectPairHoldsNothing, stopPair } from '../fixtures/pair.ts'
@@ -59,6 +63,93 @@ describe('a transport', () => {
     await expectIsAccounted(pair)
     await pair.dialer.connection.close()
     await expectPairHoldsNothing(pair)
+  })
+
+  it('may have an encrypter that brings its own muxer along', async () => {
+    const connectionEncrypters = [(components: any): any => {
+      const encrypter = plaintext()(components)
+      const factory = yamux()()
+
+      return facade<any>(encrypter, {
+        secureInbound: async (...args: any[]) => ({ ...await (encrypter as any).secureInbound(...args), streamMuxer: factory }),
+        secureOutbound: async (...args: any[]) => ({ ...await (encrypter as any).secureOutbound(...args), streamMuxer: factory })
+      })
+    }]
+
+    pair = await connectPair(
+      await createNode({ options: { connectionEncrypters, streamMuxers: [] } }),
+      await createNode({ options: { connectionEncrypters, streamMuxers: [] } })
+    )
+
+    expect(pair.dialer.connection.multiplexer).to.equal('/yamux/1.0.0')
+    await expectIsAccounted(pair)
+    await pair.dialer.connection.close()
+    await expectPairHoldsNothing(pair)
+  })
+
+  it('may keep the options of a dial to itself', async () => {
+    const transports = [(components: any): any => {
+      const transport: any = tcp()(components)
+      const dial = transport.dial.bind(transport)
+      transport.dial = async (address: any, { upgrader, ...options }: any) => dial(address, {
+        ...options,
+        upgrader: {
+          upgradeOutbound: async (maConn: any) => upgrader.upgradeOutbound(maConn, { signal: options.signal })
+        }
+      })
+
+      return transport
+    }]
+
+    const dialer = await createNode({ options: { transports } })
+    const opened: number[] = []
+    const manager = managerOf(dialer)
+    const openConnection = manager.openConnection.bind(manager)
+    manager.openConnection = (...args) => {
+      const scope = openConnection(...args)
+      opened.push(manager.stat().system.outboundConnections)
+
+      return scope
+    }
+
+    pair = await connectPair(dialer, await createNode())
+    await expectIsAccounted(pair)
+    expect(opened).to.deep.equal([1])
+
+    await pair.dialer.connection.close()
+    await expectPairHoldsNothing(pair)
+  })
+
+  for (const direction of ['inbound', 'outbound'] as const) {
+    it(`may leave it to the manager to close an ${direction} connection that is refused`, async () => {
+      const node = await createNode({ limits: { system: { connections: 0 } } })
+      const { upgrader } = (node as any).components
+      const maConns = multiaddrConnectionPair()
+      const maConn = maConns[direction === 'inbound' ? 0 : 1]
+      const method = direction === 'inbound' ? 'upgradeInbound' : 'upgradeOutbound'
+
+      await expect(upgrader[method](maConn, { signal: AbortSignal.timeout(5_000) })).to.eventually.be.rejected()
+        .with.property('name', 'ResourceLimitExceededError')
+
+      expect(maConn.status).to.equal('aborted')
+      await expectNothingHeld(managerOf(node))
+      await node.stop()
+    })
+  }
+
+  it('may have a muxer that refuses to open a stream', async () => {
+    const streamMuxers = [yamux({ maxOutboundStreams: 1 })]
+    pair = await connectPair(await createNode({ options: { streamMuxers } }), await createNode())
+    const { dialer } = pair
+    await dialer.connection.newStream(ECHO)
+
+    for (let i = 0; i < 3; i++) {
+      await expect(dialer.connection.newStream(ECHO)).to.eventually.be.rejected()
+        .with.property('name', 'TooManyOutboundProtocolStreamsError')
+    }
+
+    expect(managerOf(dialer.node).stat().system.outboundStreams).to.equal(1)
+    expect(managerOf(dialer.node).stat().transient.outboundStreams).to.equal(0)
   })
 
   for (const ends of ['dialer', 'listener'] as const) {

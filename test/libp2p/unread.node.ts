@@ -192,6 +192,29 @@ describe('data that nobody reads', () => {
     expect(unread.status).to.equal('open')
   })
 
+  for (const [name, close] of Object.entries<(connection: any) => Promise<void> | void>({
+    'the raw connection closes': async connection => connection.maConn.close(),
+    'the connection closes': async connection => connection.close(),
+    'the raw connection is aborted': connection => { connection.maConn.abort(new Error('Aborted on purpose')) }
+  })) {
+    it(`can be read in the moment in which ${name}`, async () => {
+      await start()
+      const { out, unread } = await openHeld(flood)
+      out.send(pattern(10_000))
+      await eventually(() => unread.readBufferLength === 10_000)
+      const [connection] = flood.node.getConnections()
+
+      // the listener makes room for more, which can no more be said to the remote
+      const closing = Promise.resolve(close(connection)).catch(() => {})
+      const receiver = receive(unread)
+      await closing
+
+      expect(receiver.inOrder).to.be.true()
+      await eventually(() => memory() === 0)
+      await eventually(() => managerOf(flood.node).stat().system.inboundConnections === 0)
+    })
+  }
+
   it('is accounted when it is put back by who has read too much', async () => {
     await start()
     const { unread } = await openHeld(flood)

@@ -104,13 +104,11 @@ describe('a writer', () => {
     await start()
     const receiver = receive(other)
     other.addEventListener('message', () => {
-      other.pause()
-      setTimeout(() => {
-        // the test may be over
-        if (other.readStatus === 'paused') {
-          other.resume()
-        }
-      }, 1)
+      // nothing is left to do when the test ends
+      if (receiver.received < TOTAL) {
+        other.pause()
+        setTimeout(() => { other.resume() }, 1)
+      }
     })
 
     const writing = writePolitely()
@@ -149,6 +147,33 @@ describe('a writer', () => {
     await eventually(() => managerOf(node).stat().system.memory === 0)
   })
 
+  it('gives back what its buffer held as soon as it is empty', async () => {
+    await start()
+    const before = managerOf(node).streamScope(stream)?.stat().memory ?? NaN
+
+    // as if nothing more could be sent now
+    stream.writableNeedsDrain = true
+    stream.send(pattern(10_000))
+    expect(managerOf(node).streamScope(stream)?.stat().memory).to.equal(before + roundUp(10_000))
+
+    stream.dispatchEvent(new Event('drain'))
+    await eventually(() => stream.writeBufferLength === 0)
+    expect(managerOf(node).streamScope(stream)?.stat().memory).to.equal(before)
+  })
+
+  it('is still limited by a maximum that the application sets', async () => {
+    await start()
+    stream.maxWriteBufferLength = 9_999
+    expect(stream.maxWriteBufferLength).to.equal(9_999)
+
+    stream.writableNeedsDrain = true
+    const closed = new Promise<Error | undefined>(resolve => { stream.addEventListener('close', ({ error }) => { resolve(error) }) })
+    stream.send(pattern(10_000))
+
+    expect(await closed).to.have.property('name', 'StreamBufferError')
+    await eventually(() => managerOf(node).stat().system.memory === 0)
+  })
+
   it('that does not wait is aborted with our error, and the connection lives on', async () => {
     const limit = 1024 * 1024
     await start({ limits: { stream: { memory: limit } } })
@@ -180,6 +205,27 @@ describe('a writer', () => {
 
     // at any later time, too
     await expect(stream.onDrain().then(() => { stream.send(new Uint8Array(1)) })).to.eventually.be.rejected()
+  })
+
+  it('that waits is not told to go on by a drain that does not help', async () => {
+    await start()
+    stream.send(pattern(4 * WINDOW))
+    expect(stream.writableNeedsDrain).to.be.true()
+    let drained = false
+    const waiting = stream.onDrain().then(() => { drained = true })
+
+    // the connection could take more, but the remote has not granted more
+    for (let i = 0; i < 3; i++) {
+      stream.dispatchEvent(new Event('drain'))
+      await settle({ sender: node, node: remote as TestNode })
+    }
+
+    expect(stream.writableNeedsDrain).to.be.true()
+    expect(drained).to.be.false()
+
+    const receiver = receive(other)
+    await waiting
+    await eventually(() => receiver.received === 4 * WINDOW)
   })
 
   it('that waits can give up', async () => {
