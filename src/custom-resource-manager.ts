@@ -6,9 +6,11 @@
 import { serviceCapabilities } from '@libp2p/interface'
 import { InvalidLimitError } from './core/errors.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { resolveBaseMemory } from './limits/base-memory.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
+import type { BaseMemory } from './limits/base-memory.ts'
 import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
@@ -25,7 +27,17 @@ export interface CustomResourceManagerInit {
    * @default {}
    */
   services?: ServiceProtocols
+
+  /**
+   * What an open connection and an open stream cost before they buffer anything,
+   * in bytes. It is reserved in their scopes.
+   *
+   * @default { connection: 96 KiB, stream: 21 KiB }, measured
+   */
+  baseMemory?: Partial<BaseMemory>
 }
+
+const OPTIONS = ['manager', 'services', 'baseMemory']
 
 export class CustomResourceManager implements ResourceManager, Startable {
   /** The user's own */
@@ -37,8 +49,8 @@ export class CustomResourceManager implements ResourceManager, Startable {
    */
   constructor (init: CustomResourceManagerInit, components: HookedComponents) {
     for (const key of Object.keys(init)) {
-      if (key !== 'manager' && key !== 'services') {
-        throw new InvalidLimitError(key, init[key as keyof CustomResourceManagerInit], 'one of the options manager, services: a manager of your own has limits of its own')
+      if (!OPTIONS.includes(key)) {
+        throw new InvalidLimitError(key, init[key as keyof CustomResourceManagerInit], `one of the options ${OPTIONS.join(', ')}: a manager of your own has limits of its own`)
       }
     }
 
@@ -47,7 +59,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
     }
 
     this.manager = init.manager
-    this.hooks = new NodeHooks(init.manager, init.services, components)
+    this.hooks = new NodeHooks(init.manager, { services: init.services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
   }
 

@@ -6,6 +6,7 @@
 import { InvalidLimitError } from './core/errors.ts'
 import type { Limit, ScopeKind } from './core/types.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
+import type { BaseMemory } from './limits/base-memory.ts'
 import type { Limits } from './limits/limits.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
@@ -79,6 +80,14 @@ export interface ResourceManagerInit {
   services?: ServiceProtocols
 
   /**
+   * What an open connection and an open stream cost before they buffer anything,
+   * in bytes. It is reserved in their scopes, so that idle ones weigh something.
+   *
+   * @default { connection: 96 KiB, stream: 21 KiB }, measured
+   */
+  baseMemory?: Partial<BaseMemory>
+
+  /**
    * How often scopes of peers and protocols that nobody uses are removed, in
    * milliseconds
    *
@@ -97,9 +106,10 @@ export interface ResourceManagerInit {
 type Check = (name: string, value: unknown) => void
 
 const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
-  // these two are checked where they are read
+  // these are checked where they are read
   limits: () => {},
   services: () => {},
+  baseMemory: () => {},
   allowlist: assert(Array.isArray, 'a list of multiaddrs'),
   enforce: assert(value => typeof value === 'boolean', 'true or false'),
   memory: assertInteger(0),

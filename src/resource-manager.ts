@@ -12,6 +12,7 @@ import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
 import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
+import { resolveBaseMemory } from './limits/base-memory.ts'
 import { LimitSource } from './limits/limit-source.ts'
 import { resolveLimits } from './limits/limits.ts'
 import { suggestFrom } from './limits/suggest.ts'
@@ -95,7 +96,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
     this.log = components?.logger.forComponent('libp2p:resource-manager')
     this.countRefusal = components?.metrics == null ? undefined : registerMetrics(components.metrics, this)
-    this.hooks = new NodeHooks(this, init.services, components)
+    this.hooks = new NodeHooks(this, { services: init.services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
 
     // the timer of a node runs from its start to its stop

@@ -6,15 +6,20 @@
 import { install } from './install.ts'
 import { ScopeMap } from './scope-map.ts'
 import { ServiceTable } from './services.ts'
-import type { HookedComponents } from './install.ts'
+import type { HookedComponents, InstallInit } from './install.ts'
 import type { ServiceProtocols } from './services.ts'
 import type { ResourceManager } from '../core/types.ts'
+
+export interface NodeHooksInit extends Pick<InstallInit, 'baseMemory'> {
+  services?: ServiceProtocols
+}
 
 export class NodeHooks {
   readonly scopes = new ScopeMap()
 
   private readonly manager: ResourceManager
   private readonly services: ServiceTable
+  private readonly baseMemory: InstallInit['baseMemory']
   private readonly components?: HookedComponents
   private undo?: () => void
 
@@ -23,15 +28,21 @@ export class NodeHooks {
    *
    * @throws {InvalidLimitError} if `services` makes no sense
    */
-  constructor (manager: ResourceManager, services?: ServiceProtocols, components?: HookedComponents) {
+  constructor (manager: ResourceManager, { services, baseMemory }: NodeHooksInit, components?: HookedComponents) {
     this.manager = manager
     this.services = new ServiceTable(services)
+    this.baseMemory = baseMemory
     this.components = components
   }
 
   install (): void {
     if (this.components != null) {
-      this.undo ??= install(this.components, this.manager, this.scopes, this.services.serviceOf)
+      this.undo ??= install(this.components, {
+        manager: this.manager,
+        scopes: this.scopes,
+        baseMemory: this.baseMemory,
+        serviceOf: this.services.serviceOf
+      })
     }
   }
 

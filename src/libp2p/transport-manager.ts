@@ -5,8 +5,8 @@
 
 import { override } from './override.ts'
 import { endRecord } from './scope-map.ts'
+import type { ConnectionRecords } from './connection-records.ts'
 import type { ConnectionRecord } from './scope-map.ts'
-import type { ResourceManager } from '../core/types.ts'
 import type { MultiaddrConnection } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -51,12 +51,9 @@ export class PendingDials {
   }
 }
 
-export function hookTransportManager (transportManager: TransportManager, manager: ResourceManager, pending: PendingDials): () => void {
+export function hookTransportManager (transportManager: TransportManager, records: ConnectionRecords, pending: PendingDials): () => void {
   return override(transportManager, 'dial', original => async (address, options) => {
-    const record: ConnectionRecord = {
-      scope: manager.openConnection('outbound', usesFileDescriptor(address), address),
-      ended: false
-    }
+    const record = records.open('outbound', address)
 
     try {
       return await original(address, { ...options, ...pending.add(address, record) })
@@ -64,17 +61,4 @@ export function hookTransportManager (transportManager: TransportManager, manage
       pending.settle(record)
     }
   })
-}
-
-const SOCKETS: ReadonlySet<string> = new Set(['tcp', 'unix'])
-
-/**
- * Whether a connection has a socket of its own: over TCP (WebSockets included)
- * or a unix socket. Streams of another connection (circuit relay) and datagrams
- * that share one socket have not.
- */
-export function usesFileDescriptor (address: Multiaddr): boolean {
-  const names = address.getComponents().map(component => component.name)
-
-  return !names.includes('p2p-circuit') && names.some(name => SOCKETS.has(name))
 }
