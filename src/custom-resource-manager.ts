@@ -6,6 +6,7 @@
 import { serviceCapabilities } from '@libp2p/interface'
 import { InvalidLimitError } from './core/errors.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { ServiceTable } from './libp2p/services.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
@@ -31,6 +32,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
   /** The user's own */
   readonly manager: ResourceManager
   private readonly hooks: NodeHooks
+  private readonly services: ServiceTable
 
   /**
    * @throws {InvalidLimitError} if an option makes no sense
@@ -47,7 +49,9 @@ export class CustomResourceManager implements ResourceManager, Startable {
     }
 
     this.manager = init.manager
-    this.hooks = new NodeHooks(init.manager, init.services, components)
+    this.services = ServiceTable.of(components.registrar)
+    this.services.configure(init.services)
+    this.hooks = new NodeHooks(init.manager, this.services, components)
     this.hooks.install()
   }
 
@@ -90,7 +94,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
   }
 
   viewService<T> (service: string, fn: (scope: ServiceScope) => T): T {
-    return this.manager.viewService(service, fn)
+    return this.manager.viewService(this.services.names.canonical(service), fn)
   }
 
   viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T {

@@ -5,9 +5,8 @@
 
 import { install } from './install.ts'
 import { ScopeMap } from './scope-map.ts'
-import { ServiceTable } from './services.ts'
 import type { HookedComponents } from './install.ts'
-import type { ServiceProtocols } from './services.ts'
+import type { ServiceTable } from './services.ts'
 import type { ResourceManager } from '../core/types.ts'
 
 export class NodeHooks {
@@ -20,18 +19,18 @@ export class NodeHooks {
 
   /**
    * Without components there is no node to hook into.
-   *
-   * @throws {InvalidLimitError} if `services` makes no sense
    */
-  constructor (manager: ResourceManager, services?: ServiceProtocols, components?: HookedComponents) {
+  constructor (manager: ResourceManager, services: ServiceTable, components?: HookedComponents) {
     this.manager = manager
-    this.services = new ServiceTable(services)
+    this.services = services
     this.components = components
   }
 
   install (): void {
-    if (this.components != null) {
-      this.undo ??= install(this.components, this.manager, this.scopes, this.services.serviceOf)
+    const { components } = this
+
+    if (components != null) {
+      this.undo ??= install(components, this.manager, this.scopes, protocol => this.services.serviceOf(protocol, components.registrar))
     }
   }
 
