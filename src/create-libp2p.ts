@@ -48,7 +48,7 @@ export async function createProtectedLibp2p<T extends ServiceMap, M extends Reso
     // an entry may be called __proto__
     ...Object.entries(rest.services ?? {}).map(([name, factory]) => [name, table.followService(name, factory)])
   ])
-  const transports = rest.transports?.map((factory, i) => table.followTransport(i, factory))
+  const transports = rest.transports?.map(factory => table.followTransport(factory))
 
   return create<T & { resourceManager: M }>({ ...rest, services, ...(transports == null ? {} : { transports }) })
 }

@@ -21,7 +21,7 @@ export interface CustomResourceManagerInit {
   manager: ResourceManager
 
   /**
-   * The protocols of your own services, by service name
+   * The protocols of services, by service name, in place of what is known of them
    *
    * @default {}
    */

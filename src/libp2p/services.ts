@@ -126,13 +126,13 @@ export class ServiceTable {
 
   /**
    * Follows what an entry of `transports` registers. Those have no names, so it is
-   * called what the transport calls itself.
+   * called what the transport calls itself: js-libp2p takes none without a tag.
    */
-  followTransport<T> (index: number, factory: Factory<T>): Factory<T> {
+  followTransport<T> (factory: Factory<T>): Factory<T> {
     return components => {
       const registrant: Registrant = {}
       const transport: any = factory(this.registrations.view(components, registrant))
-      registrant.name = stockService(transport) ?? String(transport?.[Symbol.toStringTag] ?? `transport-${index}`)
+      registrant.name = stockService(transport) ?? transport?.[Symbol.toStringTag]
 
       return transport
     }

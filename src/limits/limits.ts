@@ -28,7 +28,7 @@ export interface Limits extends AdmissionLimits {
   allowlistedTransient?: Limit
   /** Each service that has no entry in `services` */
   serviceDefault?: Limit
-  /** By service name */
+  /** By service name: that of the scope, or the one that it has in the node */
   services?: Record<string, Limit>
   /** What one peer may use of each service that has no entry in `servicePeers` */
   servicePeerDefault?: Limit
