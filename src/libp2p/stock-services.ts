@@ -111,14 +111,14 @@ export function stockServiceOf (protocol: string): string | undefined {
  */
 export function stockService (component: any): string | undefined {
   const tag = component?.[Symbol.toStringTag]
+
+  if (typeof tag === 'string') {
+    return byComponent.get(tag)
+  }
+
   const capabilities = component?.[serviceCapabilities]
-  const names: unknown[] = typeof tag === 'string' ? [tag] : Array.isArray(capabilities) ? capabilities : []
 
-  for (const name of names) {
-    const service = byComponent.get(name as string)
-
-    if (service !== undefined) {
-      return service
-    }
+  if (Array.isArray(capabilities)) {
+    return byComponent.get(capabilities.find(name => byComponent.has(name)))
   }
 }

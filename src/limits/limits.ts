@@ -161,15 +161,13 @@ export function resolveLimits (given: Limits | undefined, defaults: ConcreteLimi
       assertObject(named, path, 'an object with limits by name')
     }
 
-    const isService = key === 'services' || key === 'servicePeers'
-
-    if (isService) {
+    if (isServiceKey(key)) {
       assertDistinct(key, namesOf(named), names)
     }
 
     for (const [given, limit] of namesOf(named)) {
       const at = `${path}[${JSON.stringify(given)}]`
-      const name = key === 'peers' ? peerKey(given, at) : isService ? names.canonical(given) : given
+      const name = canonicalName(key, given, at, names)
       entries[name] = resolveLimit(limit, entries[name] ?? limits[FALLBACK[key]], at)
     }
 
@@ -211,6 +209,21 @@ export function nullRecord<T> (from?: Record<string, T>): Record<string, T> {
 
 export function namesOf<T> (record?: Record<string, T>): Array<[string, T]> {
   return record == null ? [] : Object.entries(record)
+}
+
+function isServiceKey (key: NamedKey): key is ServiceKey {
+  return (SERVICE_KEYS as readonly string[]).includes(key)
+}
+
+/**
+ * The name that a scope is looked up by
+ */
+function canonicalName (key: NamedKey, name: string, path: string, names: ServiceNames): string {
+  if (key === 'peers') {
+    return peerKey(name, path)
+  }
+
+  return isServiceKey(key) ? names.canonical(name) : name
 }
 
 /**

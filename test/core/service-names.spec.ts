@@ -1,9 +1,11 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { ScopeRegistry } from '../../src/core/scope-registry.ts'
 import { ScopeEnvironment } from '../../src/core/scope.ts'
 import { ByService, ServiceNames } from '../../src/core/service-names.ts'
-import { LimitTable } from '../../src/limits/limits.ts'
 import { scaleLimits } from '../../src/limits/defaults.ts'
+import { LimitTable } from '../../src/limits/limits.ts'
 import { PEER } from '../fixtures/peers.ts'
 
 const ODD = ['__proto__', 'constructor', 'toString', '', 'libp2p.ping']

@@ -1,5 +1,3 @@
-/* eslint-disable no-loop-func */
-
 /**
  * @file What the entries of `services` and `transports` register belongs to them,
  * for as long as it is registered, under the createLibp2p of this package.

@@ -1,5 +1,3 @@
-/* eslint-disable no-loop-func */
-
 /**
  * @file A stock service has two names under the createLibp2p of this package: its
  * own in the node and that of its protocol family. Both mean one scope.

@@ -1,5 +1,3 @@
-/* eslint-disable no-loop-func */
-
 /**
  * @file The streams of every stock service of js-libp2p are in the scope of that
  * service by themselves, both ways, with stock and other protocols; and what of
