@@ -6,6 +6,7 @@
 import { serviceCapabilities } from '@libp2p/interface'
 import { InvalidLimitError } from './core/errors.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { ServiceTable } from './libp2p/services.ts'
 import { resolveBaseMemory } from './limits/base-memory.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
@@ -22,7 +23,7 @@ export interface CustomResourceManagerInit {
   manager: ResourceManager
 
   /**
-   * The protocols of your own services, by service name
+   * The protocols of services, by service name, in place of what is known of them
    *
    * @default {}
    */
@@ -43,6 +44,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
   /** The user's own */
   readonly manager: ResourceManager
   private readonly hooks: NodeHooks
+  private readonly services: ServiceTable
 
   /**
    * @throws {InvalidLimitError} if an option makes no sense
@@ -59,7 +61,9 @@ export class CustomResourceManager implements ResourceManager, Startable {
     }
 
     this.manager = init.manager
-    this.hooks = new NodeHooks(init.manager, { services: init.services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
+    this.services = ServiceTable.of(components.registrar)
+    this.services.configure(init.services)
+    this.hooks = new NodeHooks(init.manager, { services: this.services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
   }
 
@@ -102,7 +106,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
   }
 
   viewService<T> (service: string, fn: (scope: ServiceScope) => T): T {
-    return this.manager.viewService(service, fn)
+    return this.manager.viewService(this.services.names.canonical(service), fn)
   }
 
   viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T {

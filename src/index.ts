@@ -109,7 +109,9 @@ export function createResourceManager (init: ResourceManagerInit = {}): DefaultR
 
 /**
  * libp2p's `createLibp2p` with a `resourceManager` option, `resourceManager()`
- * if it is left out. The manager is then `node.services.resourceManager`.
+ * if it is left out. The manager is then `node.services.resourceManager`. Streams
+ * of protocols that entries of `services` and `transports` register count in the
+ * scopes of these.
  *
  * @throws {InvalidLimitError} if an option of the resource manager makes no sense
  */

@@ -24,7 +24,8 @@ export interface CustomLimiter {
    * `refreshLimits` is called
    *
    * @param kind - which kind of scope asks
-   * @param name - the name of the service or protocol, or the peer ID as a string
+   * @param name - the name of the scope of the service (`libp2p.ping`, whatever it
+   * is called in the node), the protocol, or the peer ID as a string
    * @returns what is left out has its default
    */
   limitFor(kind: ScopeKind, name?: string): Limit | undefined
@@ -71,9 +72,9 @@ export interface ResourceManagerInit {
   fileDescriptors?: number
 
   /**
-   * The protocols of your own services, by service name. Streams of these
-   * protocols count in the scope of the service. Stock js-libp2p services need
-   * no entry.
+   * The protocols of services, by service name, in place of what is known of them.
+   * Streams of these protocols count in the scope of the service. Stock js-libp2p
+   * services need no entry nor, with the `createLibp2p` of this package, do others.
    *
    * @default {}
    */

@@ -5,13 +5,12 @@
 
 import { install } from './install.ts'
 import { ScopeMap } from './scope-map.ts'
-import { ServiceTable } from './services.ts'
 import type { HookedComponents, InstallInit } from './install.ts'
-import type { ServiceProtocols } from './services.ts'
+import type { ServiceTable } from './services.ts'
 import type { ResourceManager } from '../core/types.ts'
 
 export interface NodeHooksInit extends Pick<InstallInit, 'baseMemory'> {
-  services?: ServiceProtocols
+  services: ServiceTable
 }
 
 export class NodeHooks {
@@ -25,23 +24,23 @@ export class NodeHooks {
 
   /**
    * Without components there is no node to hook into.
-   *
-   * @throws {InvalidLimitError} if `services` makes no sense
    */
   constructor (manager: ResourceManager, { services, baseMemory }: NodeHooksInit, components?: HookedComponents) {
     this.manager = manager
-    this.services = new ServiceTable(services)
+    this.services = services
     this.baseMemory = baseMemory
     this.components = components
   }
 
   install (): void {
-    if (this.components != null) {
-      this.undo ??= install(this.components, {
+    const { components } = this
+
+    if (components != null) {
+      this.undo ??= install(components, {
         manager: this.manager,
         scopes: this.scopes,
         baseMemory: this.baseMemory,
-        serviceOf: this.services.serviceOf
+        serviceOf: protocol => this.services.serviceOf(protocol, components.registrar)
       })
     }
   }
