@@ -167,7 +167,7 @@ export class MuxerHooks {
     const record: StreamRecord = { scope, ended: false }
 
     this.init.scopes.addStream(stream, record)
-    endWithObject(record, stream)
-    accountStream(stream, record, this.init)
+    const memory = accountStream(stream, record, this.init)
+    endWithObject(record, stream, () => { memory.onClose() })
   }
 }

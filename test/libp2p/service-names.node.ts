@@ -5,6 +5,7 @@
 
 import { ping } from '@libp2p/ping'
 import { expect } from 'aegir/chai'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { createLibp2p, nullResourceManager, resourceManager } from '../../src/index.ts'
 import { createNode, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { own, perf } from '../fixtures/own-services.ts'
@@ -173,7 +174,7 @@ describe('the names of a service', () => {
     const [connection] = await connectBoth(node, await createRemote())
     await connection.newStream(PING)
 
-    expect(managerOf(node).suggestLimits(1).services).to.deep.equal({ 'libp2p.ping': { outboundStreams: 1, streams: 1 } })
+    expect(managerOf(node).suggestLimits(1).services).to.deep.equal({ 'libp2p.ping': { outboundStreams: 1, streams: 1, memory: 2 ** 20 } })
   })
 
   describe('of a service that does not say what it is', () => {
@@ -208,7 +209,7 @@ describe('the names of a service', () => {
       await expect(connection.newStream(PERF)).to.eventually.be.rejected.with.property('option', 'limits.services["libp2p.perf"].outboundStreams')
 
       span.done()
-      expect(manager.stat().services.get('libp2p.perf')?.memory).to.equal(0)
+      expect(manager.stat().services.get('libp2p.perf')?.memory).to.equal(2 * BASE_MEMORY.stream)
     })
 
     for (const key of ['services', 'servicePeers'] as const) {

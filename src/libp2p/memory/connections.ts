@@ -5,10 +5,10 @@
  * makes these grow.
  */
 
-import { Reservation } from './reservation.ts'
-import { Joiner } from './slices.ts'
-import { watch } from './watch.ts'
+import { Buffered } from './buffered.ts'
+import { watchBuffers } from './watch.ts'
 import type { FairShare } from './fair-share.ts'
+import type { BufferWatcher } from './watch.ts'
 import type { ConnectionRecord } from '../scope-map.ts'
 import type { MessageStream, StreamMuxer } from '@libp2p/interface'
 
@@ -17,34 +17,58 @@ import type { MessageStream, StreamMuxer } from '@libp2p/interface'
  * fit ends the connection, for nothing can be taken out of the middle of it.
  */
 export function accountConnection (connection: MessageStream, record: ConnectionRecord, share: FairShare): void {
-  for (const [property, length, list] of [
-    ['maxReadBufferLength', 'readBufferLength', 'readBuffer'],
-    ['maxWriteBufferLength', 'writeBufferLength', 'writeBuffer']
-  ] as const) {
-    const reservation = new Reservation(record.scope)
-    const joiner = new Joiner(connection, list)
+  watchBuffers(connection, new ConnectionBuffers(connection, record, share))
+}
 
-    const onChange = (): void => {
-      // the scope of a connection that has ended has given everything back
-      if (record.ended) {
-        return
-      }
+class ConnectionBuffers implements BufferWatcher {
+  private readonly connection: MessageStream
+  private readonly record: ConnectionRecord
+  private readonly share: FairShare
+  // hardly any connection buffers anything
+  private reading?: Buffered
+  private writing?: Buffered
 
-      joiner.grown()
+  constructor (connection: MessageStream, record: ConnectionRecord, share: FairShare) {
+    this.connection = connection
+    this.record = record
+    this.share = share
+  }
 
-      try {
-        reservation.resize(connection[length], () => share.priorityFor(record.scope.peerScope))
-      } catch (err: any) {
-        connection.abort(err)
-      }
+  onReadBuffer (): void {
+    const length = this.connection.readBufferLength
+
+    if (this.reading == null && length > 0) {
+      this.reading = new Buffered(this.connection, 'readBuffer', this.record.scope)
     }
 
-    watch(connection, property, onChange)
+    this.resize(this.reading, length)
+  }
 
-    if (property === 'maxWriteBufferLength') {
-      // a buffer shrinks without a look at its maximum
-      connection.addEventListener('idle', onChange)
-      connection.addEventListener('drain', onChange)
+  onWriteBuffer (): void {
+    const length = this.connection.writeBufferLength
+
+    if (this.writing == null && length > 0) {
+      this.writing = new Buffered(this.connection, 'writeBuffer', this.record.scope)
+      // the buffer shrinks without a look at its maximum
+      this.connection.addEventListener('idle', () => { this.onWriteBuffer() })
+      this.connection.addEventListener('drain', () => { this.onWriteBuffer() })
+    }
+
+    this.resize(this.writing, length)
+  }
+
+  private resize (buffered: Buffered | undefined, length: number): void {
+    // the scope of a connection that has ended has given everything back
+    if (buffered == null || this.record.ended) {
+      return
+    }
+
+    buffered.joiner.grown()
+
+    try {
+      buffered.reservation.resize(length, () => this.share.priorityFor(this.record.scope.peerScope))
+    } catch (err: any) {
+      this.connection.abort(err)
     }
   }
 }
@@ -61,12 +85,12 @@ const WINDOW = 256 * 1024
  */
 export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void, decoder?: object }, record: ConnectionRecord, share: FairShare): void {
   const onData = muxer.onData?.bind(muxer)
-  const rest = new Joiner(muxer.decoder, 'buffer')
-  const reservation = new Reservation(record.scope)
 
   if (onData == null) {
     return
   }
+
+  const { joiner: rest, reservation } = new Buffered(muxer.decoder, 'buffer', record.scope)
 
   const resize = (length: number): void => {
     if (record.ended) {

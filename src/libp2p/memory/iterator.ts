@@ -21,16 +21,9 @@ export interface Queued {
 }
 
 /**
- * Gives a stream an iterator that pauses it while nobody waits for data
+ * Pauses the stream while nobody waits for data
  */
-export function holdBackIterator (stream: Stream, queued: Queued): void {
-  Object.defineProperty(stream, Symbol.asyncIterator, {
-    configurable: true,
-    value: () => new StreamIterator(stream, queued)
-  })
-}
-
-class StreamIterator implements AsyncGenerator<Data, undefined> {
+export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private readonly stream: Stream
   private readonly queued: Queued
   private readonly queue: Data[] = []

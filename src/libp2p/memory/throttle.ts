@@ -16,13 +16,14 @@ import type { Stream } from '@libp2p/interface'
  */
 export class Throttle {
   private on = false
-  private paused = false
+  private paused: boolean
   private readonly stream: Stream
   private readonly pauseMuxer?: () => void
   private readonly resumeMuxer?: () => void
 
   constructor (stream: Stream & Partial<Record<'sendPause' | 'sendResume', () => void>>) {
     this.stream = stream
+    this.paused = stream.readStatus === 'paused'
 
     // not every muxer has them
     if (stream.sendPause != null && stream.sendResume != null) {

@@ -6,26 +6,72 @@
 
 import type { MessageStream } from '@libp2p/interface'
 
-export type BufferMaximum = 'maxReadBufferLength' | 'maxWriteBufferLength'
+export interface BufferWatcher {
+  /** The read buffer may have grown, or was just emptied */
+  onReadBuffer(): void
+  /** The write buffer may have grown */
+  onWriteBuffer(): void
+}
+
+interface Watched {
+  watcher: BufferWatcher
+  maxReadBufferLength: number
+  maxWriteBufferLength?: number
+}
+
+const watched = new WeakMap<object, Watched>()
 
 /**
- * Puts an accessor in place of a maximum: reading it runs a callback first,
- * writing it changes what is read.
+ * All objects share the same two pairs of accessors: V8 gives an object with
+ * accessors of its own a hidden class of its own, which costs kilobytes.
  */
-export function watch (stream: MessageStream, property: BufferMaximum, onAsked: () => void): void {
-  let value = stream[property]
-
-  Object.defineProperty(stream, property, {
+const ACCESSORS: PropertyDescriptorMap = {
+  maxReadBufferLength: {
     configurable: true,
     enumerable: true,
     get () {
-      onAsked()
+      const state = watched.get(this)
+      state?.watcher.onReadBuffer()
+
+      return state?.maxReadBufferLength
+    },
+    set (value) {
+      setMaximum(this, 'maxReadBufferLength', value)
+    }
+  },
+  maxWriteBufferLength: {
+    configurable: true,
+    enumerable: true,
+    get () {
+      const state = watched.get(this)
+      state?.watcher.onWriteBuffer()
 
       // js-libp2p does not look at a buffer that may grow without end
-      return value ?? Infinity
+      return state?.maxWriteBufferLength ?? Infinity
     },
-    set (v) {
-      value = v
+    set (value) {
+      setMaximum(this, 'maxWriteBufferLength', value)
     }
+  }
+}
+
+/**
+ * Puts accessors in place of the maxima: reading one runs the watcher first,
+ * writing one changes what is read.
+ */
+export function watchBuffers (stream: MessageStream, watcher: BufferWatcher): void {
+  watched.set(stream, {
+    watcher,
+    maxReadBufferLength: stream.maxReadBufferLength,
+    maxWriteBufferLength: stream.maxWriteBufferLength
   })
+  Object.defineProperties(stream, ACCESSORS)
+}
+
+function setMaximum (stream: object, name: 'maxReadBufferLength' | 'maxWriteBufferLength', value: number): void {
+  const state = watched.get(stream)
+
+  if (state != null) {
+    state[name] = value
+  }
 }
