@@ -1,6 +1,7 @@
 import './architecture.node.ts'
 import './custom-manager.node.ts'
 import './factories.node.ts'
+import './libp2p/bad-input.node.ts'
 import './libp2p/byte-streams.node.ts'
 import './libp2p/connection-gater.node.ts'
 import './libp2p/connection-refusals.node.ts'
