@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file What there is in browsers only: nodes in a page or a web worker that talk
  * to a Node.js node over WebSockets, and to each other over WebRTC, which needs a
@@ -9,7 +11,6 @@ import { identify } from '@libp2p/identify'
 import { webRTC } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
-import { Circuit, WebRTC } from '@multiformats/multiaddr-matcher'
 import { expect } from 'aegir/chai'
 import { isWebWorker } from 'aegir/env'
 import { isResourceLimitExceeded } from '../src/index.ts'
@@ -19,6 +20,7 @@ import { ECHO } from './fixtures/pair.ts'
 import type { Limits, ResourceLimitExceededError } from '../src/index.ts'
 import type { TestNode } from './fixtures/nodes.ts'
 import type { Connection, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 
 /** See .aegir.js */
 const RELAY = multiaddr(process.env.RELAY ?? '')
@@ -149,7 +151,7 @@ describe('a node in a browser, over WebSockets', () => {
 
 // there is no RTCPeerConnection in web workers
 ;(isWebWorker ? describe.skip : describe)('two nodes in a page, over WebRTC', () => {
-  /** Peer connections of both nodes */
+  /** That of the dialer, which makes an offer, then that of the listener, which answers */
   const peerConnections = new Set<RTCPeerConnection>()
   const prototype = globalThis.RTCPeerConnection?.prototype
   const setLocalDescription = prototype?.setLocalDescription
@@ -170,34 +172,45 @@ describe('a node in a browser, over WebSockets', () => {
   let dialer: TestNode
   let listener: TestNode
 
-  /** Two nodes that know each other over the relay */
+  /** Where the listener can be reached through the relay, over WebRTC or not */
+  function addresses (overWebRTC: boolean): Multiaddr[] {
+    return listener.getMultiaddrs().filter(address => address.getComponents().some(({ name }) => name === 'webrtc') === overWebRTC)
+  }
+
+  /** Two nodes with a connection through the relay */
   async function startPair ({ dialerLimits, listenerLimits }: { dialerLimits?: Limits, listenerLimits?: Limits } = {}): Promise<void> {
     peerConnections.clear()
     dialer = await start(dialerLimits)
     listener = await start(listenerLimits, ['/webrtc', `${RELAY}/p2p-circuit`])
-    await eventually(() => listener.getMultiaddrs().some(address => WebRTC.matches(address)))
-    await dialer.dial(listener.getMultiaddrs().filter(address => Circuit.exactMatch(address)))
+    await eventually(() => addresses(true).length > 0)
+    await dialer.dial(addresses(false))
     await eventually(() => listener.getConnections(dialer.peerId).length === 1)
   }
 
   async function dial (): Promise<Connection> {
-    return dialer.dial(listener.getMultiaddrs().filter(address => WebRTC.matches(address)), { force: true })
+    return dialer.dial(addresses(true), { force: true })
   }
 
-  async function expectNoPeerConnection (): Promise<void> {
-    expect(peerConnections.size).to.be.greaterThan(0)
-    await eventually(() => [...peerConnections].every(({ connectionState }) => connectionState === 'closed'))
+  /** Chromium tells an end that does nothing of it only 15 seconds later */
+  async function expectClosed (...ends: Array<'dialer' | 'listener'>): Promise<void> {
+    const [ofDialer, ofListener] = peerConnections
+    await eventually(() => ends.every(end => (end === 'dialer' ? ofDialer : ofListener).connectionState === 'closed'))
   }
 
-  it('count the relayed connection and the direct one once each, without descriptors, and give everything back', async () => {
+  async function expectStopsWithNothingLeft (): Promise<void> {
+    await expectStopsWithNothingHeld()
+    await expectClosed('dialer', 'listener')
+  }
+
+  it('count the relayed connection and the direct one once each, and give everything back', async () => {
     await startPair()
     const connection = await dial()
     expect(connection.limits).to.equal(undefined)
     expect(connection.multiplexer).to.equal('/webrtc')
     await eventually(() => listener.getConnections(dialer.peerId).length === 2)
 
-    expect(managerOf(dialer).stat().peers.get(`${listener.peerId}`)).to.include({ outboundConnections: 2, inboundConnections: 0, fileDescriptors: 0 })
-    expect(managerOf(listener).stat().peers.get(`${dialer.peerId}`)).to.include({ outboundConnections: 0, inboundConnections: 2, fileDescriptors: 0 })
+    expect(managerOf(dialer).stat().peers.get(`${listener.peerId}`)).to.include({ outboundConnections: 2, inboundConnections: 0 })
+    expect(managerOf(listener).stat().peers.get(`${dialer.peerId}`)).to.include({ outboundConnections: 0, inboundConnections: 2 })
     expect(managerOf(dialer).stat().transient).to.include({ outboundConnections: 0, inboundConnections: 0 })
 
     const stream = await connection.newStream(ECHO)
@@ -208,26 +221,26 @@ describe('a node in a browser, over WebSockets', () => {
 
     await connection.close()
     await eventually(() => managerOf(dialer).stat().peers.get(`${listener.peerId}`)?.outboundConnections === 1)
-    await eventually(() => managerOf(listener).stat().peers.get(`${dialer.peerId}`)?.inboundConnections === 1)
     expect(managerOf(dialer).stat().protocols.get(ECHO)?.outboundStreams).to.equal(0)
     await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 0)
 
-    await expectNoPeerConnection()
-    await expectStopsWithNothingHeld()
+    await Promise.all(listener.getConnections(dialer.peerId).map(async connection => connection.close()))
+    await expectClosed('dialer', 'listener')
+    await eventually(() => managerOf(listener).stat().peers.get(`${dialer.peerId}`)?.inboundConnections === 0)
+    await expectStopsWithNothingLeft()
   })
 
   it('are refused a connection over the limit of the dialer', async () => {
     // the relayed one is there already
     await startPair({ dialerLimits: { peerDefault: { outboundConnections: 1 } } })
-    const relay = managerOf(dialer).stat().system.outboundConnections
+    const others = managerOf(dialer).stat().system.outboundConnections
 
     const err = await dial().catch(err => err)
     expect(isResourceLimitExceeded(err)).to.be.true()
 
-    await eventually(() => managerOf(dialer).stat().system.outboundConnections === relay)
-    await eventually(() => managerOf(listener).stat().peers.get(`${dialer.peerId}`)?.inboundConnections === 1)
-    await expectNoPeerConnection()
-    await expectStopsWithNothingHeld()
+    await eventually(() => managerOf(dialer).stat().system.outboundConnections === others)
+    await expectClosed('dialer')
+    await expectStopsWithNothingLeft()
   })
 
   it('are refused a connection over the limit of the listener', async () => {
@@ -235,15 +248,13 @@ describe('a node in a browser, over WebSockets', () => {
     const refusals = refusalsOf(listener)
 
     // the dialer may have finished before the listener hangs up
-    const connection = await dial().catch(() => undefined)
+    await dial().catch(() => {})
     await eventually(() => refusals.length > 0)
     expect(refusals[0]).to.include({ scope: `peer:${dialer.peerId}`, resource: 'inboundConnections' })
-    await eventually(() => connection?.status !== 'open')
 
     await eventually(() => managerOf(listener).stat().system.inboundConnections === 1)
-    await eventually(() => managerOf(dialer).stat().peers.get(`${listener.peerId}`)?.outboundConnections === 1)
-    await expectNoPeerConnection()
-    await expectStopsWithNothingHeld()
+    await expectClosed('listener')
+    await expectStopsWithNothingLeft()
   })
 
   for (const side of ['dialer', 'listener'] as const) {
@@ -264,9 +275,7 @@ describe('a node in a browser, over WebSockets', () => {
       await expectEchoes(first)
       expect(connection.status).to.equal('open')
 
-      await connection.close()
-      await expectNoPeerConnection()
-      await expectStopsWithNothingHeld()
+      await expectStopsWithNothingLeft()
     })
   }
 })
@@ -276,7 +285,7 @@ describe('the bundle', () => {
     // playwright-test gives pages and workers a process, but not what they start
     const worker = new Worker(URL.createObjectURL(new Blob([`
       importScripts(${JSON.stringify(new URL('/dist/index.min.js', location.href))})
-      const { createLibp2p } = self.Libp2pResourceManager
+      const { createLibp2p } = self.Libp2PResourceManager
 
       createLibp2p().then(async node => {
         const manager = node.services.resourceManager
