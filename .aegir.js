@@ -1,7 +1,21 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const chromium = process.env.PATH?.split(delimiter).map(folder => join(folder, 'chromium')).find(path => existsSync(path))
+
+/**
+ * All of src/core in a bundle of its own, which is measured and not published
+ */
+const core = {
+  name: 'core',
+  setup (build) {
+    build.onResolve({ filter: /^core$/ }, () => ({ path: 'core', namespace: 'core' }))
+    build.onLoad({ filter: /^core$/, namespace: 'core' }, () => ({
+      contents: readdirSync('src/core').map(file => `export * from './${file.replace(/\.ts$/, '.js')}'`).join('\n'),
+      resolveDir: 'dist/src/core'
+    }))
+  }
+}
 
 /** @type {import('aegir').PartialOptions} */
 export default {
@@ -34,6 +48,15 @@ export default {
     }
   },
   build: {
-    bundlesizeMax: '200KB'
+    bundlesize: true,
+    // minified and gzipped, in bytes if there is no unit
+    bundlesizeMax: {
+      'dist/index.min.js': '200KB',
+      'dist/test/core.min.js': '15000'
+    },
+    config: {
+      entryPoints: { 'index.min': 'dist/src/index.js', 'test/core.min': 'core' },
+      plugins: [core]
+    }
   }
 }
