@@ -4,6 +4,7 @@
 
 import { InvalidParametersError } from '@libp2p/interface'
 import { createLibp2p as create } from 'libp2p'
+import { ServiceTable } from './libp2p/services.ts'
 import type { ResourceManager } from './core/types.ts'
 import type { ResourceManagerComponents } from './resource-manager.ts'
 import type { ServiceMap } from '@libp2p/interface'
@@ -25,7 +26,8 @@ export type ProtectedLibp2pOptions<T extends ServiceMap, M extends ResourceManag
 
 /**
  * The resource manager goes in as the first service, so that it is in place
- * before any other is made.
+ * before any other is made. What services and transports register is followed,
+ * for it to know which service a stream belongs to.
  *
  * @throws {InvalidParametersError} if there is a service of this name as well
  */
@@ -36,7 +38,17 @@ export async function createProtectedLibp2p<T extends ServiceMap, M extends Reso
     throw new InvalidParametersError('Give the resource manager either as the resourceManager option or as a service of that name, not as both')
   }
 
-  const services: any = { resourceManager, ...rest.services }
+  const table = new ServiceTable()
+  const services: any = Object.fromEntries([
+    ['resourceManager', (components: ResourceManagerComponents): M => {
+      table.share(components.registrar)
 
-  return create<T & { resourceManager: M }>({ ...rest, services })
+      return resourceManager(components)
+    }],
+    // an entry may be called __proto__
+    ...Object.entries(rest.services ?? {}).map(([name, factory]) => [name, table.followService(name, factory)])
+  ])
+  const transports = rest.transports?.map(factory => table.followTransport(factory))
+
+  return create<T & { resourceManager: M }>({ ...rest, services, ...(transports == null ? {} : { transports }) })
 }

@@ -6,9 +6,12 @@
 import { serviceCapabilities } from '@libp2p/interface'
 import { InvalidLimitError } from './core/errors.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { ServiceTable } from './libp2p/services.ts'
+import { resolveBaseMemory } from './limits/base-memory.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
+import type { BaseMemory } from './limits/base-memory.ts'
 import type { Connection, PeerId, Startable, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
@@ -20,25 +23,36 @@ export interface CustomResourceManagerInit {
   manager: ResourceManager
 
   /**
-   * The protocols of your own services, by service name
+   * The protocols of services, by service name, in place of what is known of them
    *
    * @default {}
    */
   services?: ServiceProtocols
+
+  /**
+   * What an open connection and an open stream cost before they buffer anything,
+   * in bytes. It is reserved in their scopes.
+   *
+   * @default { connection: 112 KiB, stream: 20 KiB }, measured
+   */
+  baseMemory?: Partial<BaseMemory>
 }
+
+const OPTIONS = ['manager', 'services', 'baseMemory']
 
 export class CustomResourceManager implements ResourceManager, Startable {
   /** The user's own */
   readonly manager: ResourceManager
   private readonly hooks: NodeHooks
+  private readonly services: ServiceTable
 
   /**
    * @throws {InvalidLimitError} if an option makes no sense
    */
   constructor (init: CustomResourceManagerInit, components: HookedComponents) {
     for (const key of Object.keys(init)) {
-      if (key !== 'manager' && key !== 'services') {
-        throw new InvalidLimitError(key, init[key as keyof CustomResourceManagerInit], 'one of the options manager, services: a manager of your own has limits of its own')
+      if (!OPTIONS.includes(key)) {
+        throw new InvalidLimitError(key, init[key as keyof CustomResourceManagerInit], `one of the options ${OPTIONS.join(', ')}: a manager of your own has limits of its own`)
       }
     }
 
@@ -47,7 +61,9 @@ export class CustomResourceManager implements ResourceManager, Startable {
     }
 
     this.manager = init.manager
-    this.hooks = new NodeHooks(init.manager, init.services, components)
+    this.services = ServiceTable.of(components.registrar)
+    this.services.configure(init.services)
+    this.hooks = new NodeHooks(init.manager, { services: this.services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
   }
 
@@ -90,7 +106,7 @@ export class CustomResourceManager implements ResourceManager, Startable {
   }
 
   viewService<T> (service: string, fn: (scope: ServiceScope) => T): T {
-    return this.manager.viewService(service, fn)
+    return this.manager.viewService(this.services.names.canonical(service), fn)
   }
 
   viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T {

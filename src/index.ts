@@ -64,10 +64,13 @@ export type { ScopeStats } from './core/scope-registry.ts'
 export type { ResourceManagerFactory } from './create-libp2p.ts'
 export type { CustomResourceManager, CustomResourceManagerInit } from './custom-resource-manager.ts'
 export type { ServiceProtocols } from './libp2p/services.ts'
+export type { BaseMemory } from './limits/base-memory.ts'
 export type { JSONPosition, LimitsSyntaxErrorKind } from './limits/json-error.ts'
 export type { LimitsFromJSONOptions } from './limits/json.ts'
 export type { ConcreteLimits, Limits, NamedKey, ScopeKey } from './limits/limits.ts'
 export type { LimitIncrease, Resources, ScalingLimit, ScalingLimits } from './limits/scaling.ts'
+export { meter } from './meter.ts'
+export type { MeterOptions } from './meter.ts'
 export type { NullResourceManager } from './null-resource-manager.ts'
 export type { CustomLimiter, ResourceManagerInit } from './options.ts'
 export type { DefaultResourceManager, EnforcedLimits, ResourceManagerComponents, ResourceManagerEvents } from './resource-manager.ts'
@@ -108,7 +111,9 @@ export function createResourceManager (init: ResourceManagerInit = {}): DefaultR
 
 /**
  * libp2p's `createLibp2p` with a `resourceManager` option, `resourceManager()`
- * if it is left out. The manager is then `node.services.resourceManager`.
+ * if it is left out. The manager is then `node.services.resourceManager`. Streams
+ * of protocols that entries of `services` and `transports` register count in the
+ * scopes of these.
  *
  * @throws {InvalidLimitError} if an option of the resource manager makes no sense
  */

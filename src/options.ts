@@ -6,6 +6,7 @@
 import { InvalidLimitError } from './core/errors.ts'
 import type { Limit, ScopeKind } from './core/types.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
+import type { BaseMemory } from './limits/base-memory.ts'
 import type { Limits } from './limits/limits.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
@@ -13,6 +14,14 @@ import type { Multiaddr } from '@multiformats/multiaddr'
  * @default 60_000
  */
 export const DEFAULT_COLLECTION_INTERVAL = 60_000
+
+/**
+ * The part of the memory of the machine or control group that the process may
+ * hold
+ *
+ * @default 0.9
+ */
+export const DEFAULT_PROCESS_MEMORY = 0.9
 
 /**
  * Limits that a program works out by itself
@@ -23,7 +32,8 @@ export interface CustomLimiter {
    * `refreshLimits` is called
    *
    * @param kind - which kind of scope asks
-   * @param name - the name of the service or protocol, or the peer ID as a string
+   * @param name - the name of the scope of the service (`libp2p.ping`, whatever it
+   * is called in the node), the protocol, or the peer ID as a string
    * @returns what is left out has its default
    */
   limitFor(kind: ScopeKind, name?: string): Limit | undefined
@@ -70,13 +80,31 @@ export interface ResourceManagerInit {
   fileDescriptors?: number
 
   /**
-   * The protocols of your own services, by service name. Streams of these
-   * protocols count in the scope of the service. Stock js-libp2p services need
-   * no entry.
+   * The protocols of services, by service name, in place of what is known of them.
+   * Streams of these protocols count in the scope of the service. Stock js-libp2p
+   * services need no entry nor, with the `createLibp2p` of this package, do others.
    *
    * @default {}
    */
   services?: ServiceProtocols
+
+  /**
+   * What an open connection and an open stream cost before they buffer anything,
+   * in bytes. It is reserved in their scopes, so that idle ones weigh something.
+   *
+   * @default { connection: 112 KiB, stream: 20 KiB }, measured
+   */
+  baseMemory?: Partial<BaseMemory>
+
+  /**
+   * How many bytes the process may really hold, whatever is accounted for: above
+   * that no new inbound connections and streams are let in, until 5 % less are
+   * held. It is looked at once a second. `Infinity` switches it off.
+   *
+   * @default 90 % of the memory of the machine or the control group; off in
+   * browsers, and without a node
+   */
+  maxProcessMemory?: number
 
   /**
    * How often scopes of peers and protocols that nobody uses are removed, in
@@ -97,13 +125,15 @@ export interface ResourceManagerInit {
 type Check = (name: string, value: unknown) => void
 
 const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
-  // these two are checked where they are read
+  // these are checked where they are read
   limits: () => {},
   services: () => {},
+  baseMemory: () => {},
   allowlist: assert(Array.isArray, 'a list of multiaddrs'),
   enforce: assert(value => typeof value === 'boolean', 'true or false'),
   memory: assertInteger(0),
   fileDescriptors: assertInteger(0),
+  maxProcessMemory: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 0), 'a number of bytes, or Infinity to switch it off'),
   // what a timer can hold, with more it would run every millisecond
   collectionInterval: assertInteger(1, 2 ** 31 - 1),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')

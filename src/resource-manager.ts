@@ -11,12 +11,15 @@ import { ObservingEnvironment } from './core/observing.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { ServiceTable } from './libp2p/services.ts'
 import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
+import { resolveBaseMemory } from './limits/base-memory.ts'
 import { LimitSource } from './limits/limit-source.ts'
 import { resolveLimits } from './limits/limits.ts'
 import { suggestFrom } from './limits/suggest.ts'
+import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
-import { DEFAULT_COLLECTION_INTERVAL, isCustomLimiter, verifyOptions } from './options.ts'
+import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
 import type { Allowlist } from './admission/allowlist.ts'
@@ -85,17 +88,27 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.maxConnections = components?.connectionManager?.getMaxConnections()
     const defaults = automaticLimits(init, { ...DEFAULT_PROFILE, maxConnections: this.maxConnections ?? DEFAULT_PROFILE.maxConnections })
     const given = isCustomLimiter(init.limits) ? undefined : init.limits
+    const services = ServiceTable.of(components?.registrar)
+    const { names } = services
 
-    this.source = new LimitSource(resolveLimits(given, defaults), isCustomLimiter(init.limits) ? init.limits : undefined)
-    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, init.now)
+    services.configure(init.services)
+    names.onAlias = (name, canonical) => { this.renameService(name, canonical) }
+    this.source = new LimitSource(resolveLimits(given, defaults, names), { asked: isCustomLimiter(init.limits) ? init.limits : undefined, names, given })
+    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, {
+      now: init.now,
+      processMemory: {
+        limit: init.maxProcessMemory ?? (components == null ? Infinity : Math.floor(DEFAULT_PROCESS_MEMORY * mostResidentMemory())),
+        read: residentMemory
+      }
+    })
     this.allowlist = this.admission.allowlist
     init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
     this.environment = init.enforce === false ? new ObservingEnvironment(this.observer()) : new ScopeEnvironment(this.observer())
-    this.registry = new ScopeRegistry(this.environment, this.source, this.admission)
+    this.registry = new ScopeRegistry(this.environment, this.source, this.admission, names)
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
     this.log = components?.logger.forComponent('libp2p:resource-manager')
     this.countRefusal = components?.metrics == null ? undefined : registerMetrics(components.metrics, this)
-    this.hooks = new NodeHooks(this, init.services, components)
+    this.hooks = new NodeHooks(this, { services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
 
     // the timer of a node runs from its start to its stop
@@ -169,6 +182,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   close (): void {
+    this.admission.stop()
     clearInterval(this.timer)
     this.timer = undefined
   }
@@ -292,6 +306,21 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.hooks.scopes.link(maConn, { scope, ended: false })
   }
 
+  /**
+   * A name turns out to be another one of a service: limits that were given under
+   * it, and what was done in the scope of that name, become those of the service.
+   *
+   * @throws {InvalidLimitError} if limits were given under both, nothing has
+   * changed then
+   */
+  private renameService (name: string, canonical: string): void {
+    const source = this.source.renamed(name, canonical)
+
+    this.registry.renameService(name, canonical)
+    this.registry.prepareLimiter(source, true)()
+    this.source = source
+  }
+
   private observer (): ScopeObserver {
     return {
       blocked: err => {
@@ -312,6 +341,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   private startCollection (): void {
+    this.admission.start()
+
     if (this.timer != null) {
       return
     }

@@ -15,7 +15,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   admission: ['core'],
   // the one object of limits has those of the gates in it
   limits: ['core', 'admission'],
-  libp2p: ['core'],
+  libp2p: ['core', 'libp2p/memory'],
+  'libp2p/memory': ['core', 'libp2p'],
   observe: ['core']
 }
 

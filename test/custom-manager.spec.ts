@@ -4,7 +4,7 @@ import { expect } from 'aegir/chai'
 import { createLibp2p, createResourceManager, resourceManager } from '../src/index.ts'
 import { facade } from '../src/libp2p/override.ts'
 import { connect, createNode, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from './fixtures/nodes.ts'
-import { ECHO, handleHeld, HELD } from './fixtures/pair.ts'
+import { dropUnread, ECHO, handleHeld, HELD, heldStreams } from './fixtures/pair.ts'
 import type { DefaultResourceManager, ResourceManager } from '../src/index.ts'
 import type { TestNode } from './fixtures/nodes.ts'
 import type { Libp2p } from '@libp2p/interface'
@@ -131,7 +131,12 @@ describe('a resource manager of the user', () => {
     await eventually(() => own.counting.stat().system.memory - before === 3 * 4096)
     expect(own.asked).to.include('reserveMemory')
 
+    // can still be read
     await remote.hangUp(node.peerId)
+    await eventually(() => own.counting.stat().system.inboundConnections === 0)
+    expect(own.counting.stat().system.memory).to.equal(3 * 4096)
+
+    dropUnread(...heldStreams(node))
     await expectAllEmpty()
   })
 

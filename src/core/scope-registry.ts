@@ -8,6 +8,7 @@ import { compare } from 'uint8arrays/compare'
 import { EnforcedLimit } from './account.ts'
 import { InvalidReservationError, show } from './errors.ts'
 import { assertName, assertPeer, ConnectionNode, PeerNode, ProtocolNode, RootNode, ServiceNode, StreamNode } from './scopes.ts'
+import { ByService, ServiceNames } from './service-names.ts'
 import type { Scope, ScopeEnvironment } from './scope.ts'
 import type { ConnectionAdmission, NamedNode, NamedScopes, Realm, StreamAdmission } from './scopes.ts'
 import type { ConcreteLimit, ConnectionManagementScope, Direction, Limiter, ScopeStat, StreamManagementScope } from './types.ts'
@@ -15,7 +16,7 @@ import type { PeerId } from '@libp2p/interface'
 
 /**
  * What every scope holds now. Maps are by name, those per peer by name, then by
- * peer ID.
+ * peer ID. A service that has several names is found by all of them.
  */
 export interface ScopeStats {
   system: ScopeStat
@@ -41,13 +42,15 @@ export class ScopeRegistry implements NamedScopes {
   private readonly connectionLimit: EnforcedLimit
   private readonly streamLimit: EnforcedLimit
   private readonly streamAdmission?: StreamAdmission
+  private readonly names: ServiceNames
   private connectionsOpened = 0
   private streamsOpened = 0
 
-  constructor (environment: ScopeEnvironment, limiter: Limiter, streamAdmission?: StreamAdmission) {
+  constructor (environment: ScopeEnvironment, limiter: Limiter, streamAdmission?: StreamAdmission, names: ServiceNames = new ServiceNames()) {
     this.environment = environment
     this.limiter = limiter
     this.streamAdmission = streamAdmission
+    this.names = names
     this.connectionLimit = new EnforcedLimit(limiter.limitFor('connection'))
     this.streamLimit = new EnforcedLimit(limiter.limitFor('stream'))
     this.standard = this.realm('system', 'transient')
@@ -205,17 +208,33 @@ export class ScopeRegistry implements NamedScopes {
     return scope
   }
 
-  serviceScope (service: string): ServiceNode {
+  serviceScope (name: string): ServiceNode {
+    const service = this.names.canonical(name)
     let scope = this.services.get(service)
 
     if (scope === undefined) {
       assertName('service', service)
       scope = new ServiceNode(this.environment, this.limiter.limitFor('service', service), service, this.standard,
-        () => this.limiter.limitFor('servicePeer', service))
+        name => this.limiter.limitFor('servicePeer', name))
       this.services.set(service, scope)
     }
 
     return scope
+  }
+
+  /**
+   * Moves the scope of a service, which was used under a name that has turned out
+   * to be another one of it. If the service has one already, what is held in the
+   * other is given back there.
+   */
+  renameService (name: string, canonical: string): void {
+    const scope = this.services.get(name)
+
+    if (scope !== undefined && !this.services.has(canonical)) {
+      this.services.delete(name)
+      scope.rename(canonical)
+      this.services.set(canonical, scope)
+    }
   }
 
   /**
@@ -248,8 +267,8 @@ export class ScopeRegistry implements NamedScopes {
       transient: this.standard.transient.stat(),
       allowlistedSystem: this.allowlisted.system.stat(),
       allowlistedTransient: this.allowlisted.transient.stat(),
-      services: stats(this.services),
-      servicePeers: peerStats(this.services),
+      services: new ByService(stats(this.services), this.names),
+      servicePeers: new ByService(peerStats(this.services), this.names),
       protocols: stats(this.protocols),
       protocolPeers: peerStats(this.protocols),
       peers: stats(this.peers)

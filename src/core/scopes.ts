@@ -111,7 +111,7 @@ export class RootNode extends LastingNode {
  * nobody uses it
  */
 export abstract class NamedNode extends LastingNode {
-  readonly key: string
+  key: string
 
   // kept because whom a limit refuses once, it refuses often
   private optionName?: string
@@ -126,6 +126,14 @@ export abstract class NamedNode extends LastingNode {
     this.optionName ??= optionOf(this.kind, this.key)
 
     return this.optionName
+  }
+
+  /**
+   * Called when its name has turned out to be another one of what it stands for
+   */
+  rename (key: string): void {
+    this.key = key
+    this.optionName = undefined
   }
 
   get unused (): boolean {
@@ -320,21 +328,31 @@ export class ProtocolNode extends ScopeWithPeers<ProtocolPeerNode> implements Pr
 }
 
 export class ServiceNode extends ScopeWithPeers<PerPeerNode> implements ServiceScope {
-  readonly service: string
-  private readonly peerLimit: () => ConcreteLimit
+  private readonly peerLimit: (service: string) => ConcreteLimit
 
-  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, service: string, home: Realm, peerLimit: () => ConcreteLimit) {
+  constructor (environment: ScopeEnvironment, limit: ConcreteLimit, service: string, home: Realm, peerLimit: (service: string) => ConcreteLimit) {
     super(environment, 'service', limit, service, [home.system.account])
-    this.service = service
     this.peerLimit = peerLimit
+  }
+
+  get service (): string {
+    return this.key
   }
 
   get name (): string {
     return `service:${this.key}`
   }
 
+  rename (key: string): void {
+    super.rename(key)
+
+    for (const node of this.peers.values()) {
+      node.rename(key)
+    }
+  }
+
   protected create (peer: PeerNode): PerPeerNode {
-    return new PerPeerNode(this.environment, 'servicePeer', this.peerLimit(), this.service, this, peer)
+    return new PerPeerNode(this.environment, 'servicePeer', this.peerLimit(this.key), this.key, this, peer)
   }
 }
 

@@ -4,18 +4,20 @@
  * be told its connection.
  */
 
+import { accountConnection } from './memory/connections.ts'
 import { facade, override } from './override.ts'
+import type { FairShare } from './memory/fair-share.ts'
 import type { ScopeMap } from './scope-map.ts'
 import type { ConnectionEncrypter, ConnectionProtector, MessageStream, SecuredConnection, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
 
-export function hookProtector (protector: ConnectionProtector | undefined, scopes: ScopeMap): () => void {
+export function hookProtector (protector: ConnectionProtector | undefined, scopes: ScopeMap, share: FairShare): () => void {
   if (protector == null) {
     return () => {}
   }
 
   return override(protector, 'protect', original => async (connection, options) => {
     const result = await original(connection, options)
-    carry(connection, result, scopes)
+    carry(connection, result, scopes, share)
 
     return result
   })
@@ -24,10 +26,10 @@ export function hookProtector (protector: ConnectionProtector | undefined, scope
 /**
  * `decorateMuxerFactory` is for a muxer that was negotiated in the handshake
  */
-export function hookEncrypters (upgrader: Upgrader, scopes: ScopeMap, decorateMuxerFactory: (factory: StreamMuxerFactory) => StreamMuxerFactory): () => void {
+export function hookEncrypters (upgrader: Upgrader, scopes: ScopeMap, share: FairShare, decorateMuxerFactory: (factory: StreamMuxerFactory) => StreamMuxerFactory): () => void {
   return replaceAll(upgrader.getConnectionEncrypters(), encrypter => {
     const secured = (connection: MessageStream, result: SecuredConnection): SecuredConnection => {
-      carry(connection, result.connection, scopes)
+      carry(connection, result.connection, scopes, share)
 
       if (result.streamMuxer == null) {
         return result
@@ -62,10 +64,12 @@ export function replaceAll<T> (map: Map<string, T>, replace: (value: T) => T): (
   }
 }
 
-function carry (from: object, to: object, scopes: ScopeMap): void {
+function carry (from: MessageStream, to: MessageStream, scopes: ScopeMap, share: FairShare): void {
   const record = scopes.connection(from)
 
-  if (record != null) {
+  // plaintext hands on what it was given
+  if (record != null && scopes.connection(to) == null) {
     scopes.link(to, record)
+    accountConnection(to, record, share)
   }
 }

@@ -4,7 +4,10 @@
  */
 
 import { hookConnectionGater } from './connection-gater.ts'
+import { ConnectionRecords } from './connection-records.ts'
 import { hookEncrypters, hookProtector } from './encrypters.ts'
+import { FairShare } from './memory/fair-share.ts'
+import { LeftBehind } from './memory/left-behind.ts'
 import { MuxerHooks } from './muxers.ts'
 import { hookRegistrar } from './registrar.ts'
 import { hookTransportManager, PendingDials } from './transport-manager.ts'
@@ -25,23 +28,34 @@ export interface HookedComponents {
   connectionProtector?: ConnectionProtector
 }
 
+export interface InstallInit {
+  manager: ResourceManager
+  scopes: ScopeMap
+  /** What an open connection and an open stream cost before they buffer anything, in bytes */
+  baseMemory: { connection: number, stream: number }
+  /** Names the service that a protocol belongs to */
+  serviceOf(protocol: string): string | undefined
+}
+
 /**
- * `serviceOf` names the service that a protocol belongs to.
- *
  * @returns takes everything out again
  */
-export function install (components: HookedComponents, manager: ResourceManager, scopes: ScopeMap, serviceOf: (protocol: string) => string | undefined): () => void {
+export function install (components: HookedComponents, { manager, scopes, baseMemory, serviceOf }: InstallInit): () => void {
+  const share = new FairShare(manager)
+  const leftBehind = new LeftBehind(manager)
+  const records = new ConnectionRecords(manager, baseMemory.connection)
   const pending = new PendingDials()
-  const muxers = new MuxerHooks(manager, scopes)
+  const muxers = new MuxerHooks({ manager, scopes, share, leftBehind, streamMemory: baseMemory.stream })
 
   const undo = [
+    () => { leftBehind.endAll() },
     hookRegistrar(components.registrar, scopes, serviceOf),
     muxers.install(components.upgrader),
-    hookEncrypters(components.upgrader, scopes, muxers.decorateFactory),
-    hookProtector(components.connectionProtector, scopes),
+    hookEncrypters(components.upgrader, scopes, share, muxers.decorateFactory),
+    hookProtector(components.connectionProtector, scopes, share),
     hookConnectionGater(components, scopes),
-    hookUpgrader(components.upgrader, { manager, scopes, pending, decorateMuxerFactory: muxers.decorateFactory }),
-    hookTransportManager(components.transportManager, manager, pending)
+    hookUpgrader(components.upgrader, { scopes, share, records, pending, decorateMuxerFactory: muxers.decorateFactory }),
+    hookTransportManager(components.transportManager, records, pending)
   ]
 
   return () => {

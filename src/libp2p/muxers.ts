@@ -4,24 +4,31 @@
  */
 
 import { ConnectionClosedError } from '@libp2p/interface'
-import { accountBuffers } from './buffers.ts'
 import { replaceAll } from './encrypters.ts'
+import { accountDecoder } from './memory/connections.ts'
+import { accountStream } from './memory/streams.ts'
 import { facade, override } from './override.ts'
 import { endWithObject } from './scope-map.ts'
+import type { StreamMemoryContext } from './memory/streams.ts'
 import type { ConnectionRecord, ScopeMap, StreamRecord } from './scope-map.ts'
 import type { Direction, ResourceManager, StreamManagementScope } from '../core/types.ts'
 import type { Stream, StreamMuxer, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
 
+export interface MuxerHooksInit extends StreamMemoryContext {
+  manager: ResourceManager
+  scopes: ScopeMap
+  /** What a stream costs before it buffers anything, in bytes */
+  streamMemory: number
+}
+
 export class MuxerHooks {
-  private readonly manager: ResourceManager
-  private readonly scopes: ScopeMap
+  private readonly init: MuxerHooksInit
   private readonly decorated = new WeakMap<StreamMuxerFactory, StreamMuxerFactory>()
   private readonly muxers = new WeakSet<StreamMuxer>()
   private readonly refused = new WeakSet<Stream>()
 
-  constructor (manager: ResourceManager, scopes: ScopeMap) {
-    this.manager = manager
-    this.scopes = scopes
+  constructor (init: MuxerHooksInit) {
+    this.init = init
   }
 
   install (upgrader: Upgrader): () => void {
@@ -39,7 +46,7 @@ export class MuxerHooks {
       decorated = facade(factory, {
         createStreamMuxer: (connection) => {
           const muxer = factory.createStreamMuxer(connection)
-          const record = this.scopes.connection(connection)
+          const record = this.init.scopes.connection(connection)
 
           if (record != null) {
             this.hookMuxer(muxer, record)
@@ -64,6 +71,7 @@ export class MuxerHooks {
     }
 
     this.muxers.add(muxer)
+    accountDecoder(muxer, connection, this.init.share)
 
     override(muxer, 'createStream', original => async options => {
       const scope = this.openScope(connection, 'outbound')
@@ -116,7 +124,7 @@ export class MuxerHooks {
    */
   private accept (stream: Stream, connection: ConnectionRecord): boolean {
     // a second listener sees what the first one has let in, and nothing else
-    if (this.scopes.stream(stream) != null) {
+    if (this.init.scopes.stream(stream) != null) {
       return true
     }
 
@@ -141,14 +149,25 @@ export class MuxerHooks {
       throw new ConnectionClosedError('A stream was opened on a connection whose peer is not known')
     }
 
-    return this.manager.openStream(connection.peer, direction)
+    const { manager, share, streamMemory } = this.init
+    const scope = manager.openStream(connection.peer, direction)
+
+    try {
+      // an outbound one is opened by this node
+      scope.reserveMemory(streamMemory, direction === 'inbound' ? share.priorityFor(scope.peerScope) : undefined)
+
+      return scope
+    } catch (err) {
+      scope.done()
+      throw err
+    }
   }
 
   private manage (stream: Stream, scope: StreamManagementScope): void {
     const record: StreamRecord = { scope, ended: false }
 
-    this.scopes.addStream(stream, record)
-    endWithObject(record, stream)
-    accountBuffers(stream, record)
+    this.init.scopes.addStream(stream, record)
+    const memory = accountStream(stream, record, this.init)
+    endWithObject(record, stream, () => { memory.onClose() })
   }
 }

@@ -5,33 +5,43 @@
 
 import { install } from './install.ts'
 import { ScopeMap } from './scope-map.ts'
-import { ServiceTable } from './services.ts'
-import type { HookedComponents } from './install.ts'
-import type { ServiceProtocols } from './services.ts'
+import type { HookedComponents, InstallInit } from './install.ts'
+import type { ServiceTable } from './services.ts'
 import type { ResourceManager } from '../core/types.ts'
+
+export interface NodeHooksInit extends Pick<InstallInit, 'baseMemory'> {
+  services: ServiceTable
+}
 
 export class NodeHooks {
   readonly scopes = new ScopeMap()
 
   private readonly manager: ResourceManager
   private readonly services: ServiceTable
+  private readonly baseMemory: InstallInit['baseMemory']
   private readonly components?: HookedComponents
   private undo?: () => void
 
   /**
    * Without components there is no node to hook into.
-   *
-   * @throws {InvalidLimitError} if `services` makes no sense
    */
-  constructor (manager: ResourceManager, services?: ServiceProtocols, components?: HookedComponents) {
+  constructor (manager: ResourceManager, { services, baseMemory }: NodeHooksInit, components?: HookedComponents) {
     this.manager = manager
-    this.services = new ServiceTable(services)
+    this.services = services
+    this.baseMemory = baseMemory
     this.components = components
   }
 
   install (): void {
-    if (this.components != null) {
-      this.undo ??= install(this.components, this.manager, this.scopes, this.services.serviceOf)
+    const { components } = this
+
+    if (components != null) {
+      this.undo ??= install(components, {
+        manager: this.manager,
+        scopes: this.scopes,
+        baseMemory: this.baseMemory,
+        serviceOf: protocol => this.services.serviceOf(protocol, components.registrar)
+      })
     }
   }
 

@@ -59,12 +59,19 @@ export class ScopeMap {
 /**
  * Ends a record when its object closes, at once if it is closed already: an
  * object may have died before anybody could listen to it.
+ *
+ * @param onEnded - called when the scope has given everything back
  */
-export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void): void }): void {
-  object.addEventListener('close', () => { endRecord(record) })
-
-  if (object.status !== 'open' && object.status !== 'closing') {
+export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void): void }, onEnded?: () => void): void {
+  const end = (): void => {
     endRecord(record)
+    onEnded?.()
+  }
+
+  if (object.status === 'open' || object.status === 'closing') {
+    object.addEventListener('close', end)
+  } else {
+    end()
   }
 }
 

@@ -3,23 +3,11 @@
  */
 
 import { InvalidLimitError } from '../core/errors.ts'
-
-/**
- * Protocol families of the stock services of js-libp2p with their stock
- * prefixes, under the names that go-libp2p gives them. Others are for the
- * `services` option: an application may have a ping of its own.
- */
-const FAMILIES: ReadonlyArray<[RegExp, string]> = [
-  [/^\/ipfs\/id\/(push\/)?1\.0\.0$/, 'libp2p.identify'],
-  [/^\/ipfs\/ping\/1\.0\.0$/, 'libp2p.ping'],
-  [/^\/libp2p\/fetch\/0\.0\.1$/, 'libp2p.fetch'],
-  [/^\/libp2p\/autonat\//, 'libp2p.autonat'],
-  [/^\/libp2p\/dcutr$/, 'libp2p.holepunch'],
-  [/^\/libp2p\/circuit\/relay\//, 'libp2p.relay/v2'],
-  [/^\/ipfs\/(lan\/)?kad\/1\.0\.0$/, 'libp2p.kad'],
-  [/^\/(meshsub|floodsub)\//, 'libp2p.pubsub'],
-  [/^\/perf\/1\.0\.0$/, 'libp2p.perf']
-]
+import { ServiceNames } from '../core/service-names.ts'
+import { Registrations } from './registrations.ts'
+import { STOCK_NAMES, stockService, stockServiceOf } from './stock-services.ts'
+import type { Registrant } from './registrations.ts'
+import type { Registrar } from '@libp2p/interface-internal'
 
 /**
  * Which protocols belong to a service, by the name of the service
@@ -27,17 +15,54 @@ const FAMILIES: ReadonlyArray<[RegExp, string]> = [
 export type ServiceProtocols = Record<string, string[]>
 
 /**
- * What is configured comes before what is built in. The answer for a protocol
- * does not change, so it is kept: there are as many as the node has protocols.
+ * Makes a component of a node
+ */
+type Factory<T = unknown> = (components: any) => T
+
+/**
+ * The tables of nodes whose services are followed, by what all components of a
+ * node have in common
+ */
+const tables = new WeakMap<Registrar, ServiceTable>()
+
+/**
+ * What is configured comes before what is built in, that before who has
+ * registered a protocol.
+ *
+ * An entry of `services` is a service, named as in there. If it is a stock one,
+ * or begins with registering a stock protocol, then that name is another one of
+ * the stock service.
  */
 export class ServiceTable {
-  private readonly known = new Map<string, string | undefined>()
+  readonly names = new ServiceNames()
+
+  private readonly configured = new Map<string, string>()
+  private readonly registrations = new Registrations()
+
+  constructor () {
+    STOCK_NAMES.forEach(name => { this.names.keep(name) })
+  }
 
   /**
+   * The table that was shared with the components of a node, or one that knows
+   * nothing of who registers what
+   */
+  static of (registrar?: Registrar): ServiceTable {
+    return (registrar == null ? undefined : tables.get(registrar)) ?? new ServiceTable()
+  }
+
+  share (registrar: Registrar): void {
+    tables.set(registrar, this)
+  }
+
+  /**
+   * A name that is given protocols stands for these, whatever service of the node
+   * is called the same.
+   *
    * @throws {InvalidLimitError} if it is not lists of protocols by name, or if a
    * protocol is in two of them
    */
-  constructor (services: ServiceProtocols = {}) {
+  configure (services: ServiceProtocols = {}): void {
     if (services === null || typeof services !== 'object' || Array.isArray(services)) {
       throw new InvalidLimitError('services', services, 'an object with lists of protocols by service name')
     }
@@ -50,20 +75,72 @@ export class ServiceTable {
       }
 
       for (const protocol of protocols) {
-        if (this.known.has(protocol)) {
-          throw new InvalidLimitError(path, protocol, `a protocol that does not belong to ${this.known.get(protocol)} already`)
+        if (this.configured.has(protocol)) {
+          throw new InvalidLimitError(path, protocol, `a protocol that does not belong to ${this.configured.get(protocol)} already`)
         }
 
-        this.known.set(protocol, name)
+        this.configured.set(protocol, name)
       }
+
+      this.names.keep(name)
     }
   }
 
-  readonly serviceOf = (protocol: string): string | undefined => {
-    if (!this.known.has(protocol)) {
-      this.known.set(protocol, FAMILIES.find(([family]) => family.test(protocol))?.[1])
-    }
+  serviceOf (protocol: string, registrar: Registrar): string | undefined {
+    const service = this.configured.get(protocol) ?? stockServiceOf(protocol) ?? this.registrations.of(protocol, registrar)?.name
 
-    return this.known.get(protocol)
+    return service === undefined ? undefined : this.names.canonical(service)
+  }
+
+  /**
+   * Follows what an entry of `services` registers
+   *
+   * @throws {InvalidLimitError} when it is called or registers a protocol, if there
+   * are limits both under its name and under that of the stock service it is
+   */
+  followService<T> (name: string, factory: Factory<T>): Factory<T> {
+    return components => {
+      const registrant: Registrant = {
+        name,
+        onRegister: protocol => {
+          if (this.configured.has(protocol)) {
+            return
+          }
+
+          this.alias(name, stockServiceOf(protocol))
+          // what the name stands for must not change while there are streams
+          registrant.onRegister = undefined
+        }
+      }
+      const service = factory(this.registrations.view(components, registrant))
+      const stock = stockService(service)
+
+      if (stock !== undefined) {
+        this.alias(name, stock)
+        registrant.onRegister = undefined
+      }
+
+      return service
+    }
+  }
+
+  /**
+   * Follows what an entry of `transports` registers. Those have no names, so it is
+   * called what the transport calls itself: js-libp2p takes none without a tag.
+   */
+  followTransport<T> (factory: Factory<T>): Factory<T> {
+    return components => {
+      const registrant: Registrant = {}
+      const transport: any = factory(this.registrations.view(components, registrant))
+      registrant.name = stockService(transport) ?? transport?.[Symbol.toStringTag]
+
+      return transport
+    }
+  }
+
+  private alias (name: string, stock?: string): void {
+    if (stock !== undefined) {
+      this.names.alias(name, stock)
+    }
   }
 }

@@ -6,8 +6,8 @@
 import { DialSockets } from './dial-sockets.ts'
 import { override } from './override.ts'
 import { endRecord } from './scope-map.ts'
+import type { ConnectionRecords } from './connection-records.ts'
 import type { ConnectionRecord } from './scope-map.ts'
-import type { Direction, ResourceManager } from '../core/types.ts'
 import type { Connection, MultiaddrConnection } from '@libp2p/interface'
 import type { TransportManager } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -57,13 +57,10 @@ export class PendingDials {
   }
 }
 
-export function hookTransportManager (transportManager: TransportManager, manager: ResourceManager, pending: PendingDials): () => void {
+export function hookTransportManager (transportManager: TransportManager, records: ConnectionRecords, pending: PendingDials): () => void {
   return override(transportManager, 'dial', original => async (address, options) => {
-    const record: ConnectionRecord = {
-      scope: manager.openConnection('outbound', usesFileDescriptor('outbound', address), address),
-      sockets: hasComponent(address, WEBSOCKETS) ? new DialSockets() : undefined,
-      ended: false
-    }
+    const record = records.open('outbound', address)
+    record.sockets = isWebSocket(address) ? new DialSockets() : undefined
     const dial = async (): Promise<Connection> => original(address, { ...options, ...pending.add(address, record) })
 
     try {
@@ -74,32 +71,6 @@ export function hookTransportManager (transportManager: TransportManager, manage
   })
 }
 
-const SOCKETS: ReadonlySet<string> = new Set(['tcp', 'unix'])
-const WEBSOCKETS: ReadonlySet<string> = new Set(['ws', 'wss'])
-
-/**
- * Whether a connection has a socket of its own: over TCP (WebSockets included),
- * over a unix socket, or over WebRTC, which opens a UDP socket for each (seen
- * with node-datachannel). What comes in over WebRTC-direct shares the one of its
- * listener, as all connections do over QUIC and WebTransport. Streams of another
- * connection (circuit relay) have none.
- */
-export function usesFileDescriptor (direction: Direction, address: Multiaddr): boolean {
-  const names = address.getComponents().map(({ name }) => name)
-  const relayed = names.lastIndexOf('p2p-circuit')
-
-  // a relay that stands before it only carries the signalling
-  if (names.includes('webrtc', relayed + 1)) {
-    return true
-  }
-
-  if (relayed !== -1) {
-    return false
-  }
-
-  return hasComponent(address, SOCKETS) || (direction === 'outbound' && names.includes('webrtc-direct'))
-}
-
-function hasComponent (address: Multiaddr, names: ReadonlySet<string>): boolean {
-  return address.getComponents().some(({ name }) => names.has(name))
+function isWebSocket (address: Multiaddr): boolean {
+  return address.getComponents().some(({ name }) => name === 'ws' || name === 'wss')
 }

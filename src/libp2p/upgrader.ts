@@ -4,17 +4,20 @@
  */
 
 import { drop, endWithConnection } from './connection-end.ts'
+import { accountConnection } from './memory/connections.ts'
 import { override } from './override.ts'
 import { endRecord } from './scope-map.ts'
-import { usesFileDescriptor } from './transport-manager.ts'
+import type { ConnectionRecords } from './connection-records.ts'
+import type { FairShare } from './memory/fair-share.ts'
 import type { ConnectionRecord, ScopeMap } from './scope-map.ts'
 import type { PendingDials } from './transport-manager.ts'
-import type { Direction, ResourceManager } from '../core/types.ts'
+import type { Direction } from '../core/types.ts'
 import type { MultiaddrConnection, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
 
 export interface UpgraderHooks {
-  manager: ResourceManager
+  records: ConnectionRecords
   scopes: ScopeMap
+  share: FairShare
   pending: PendingDials
   /** Decorates the muxer factory that a transport brings along */
   decorateMuxerFactory(factory: StreamMuxerFactory): StreamMuxerFactory
@@ -58,7 +61,7 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
   }
 }
 
-function open (direction: Direction, maConn: MultiaddrConnection, options: any, { manager, scopes, pending }: UpgraderHooks): ConnectionRecord {
+function open (direction: Direction, maConn: MultiaddrConnection, options: any, { records, scopes, share, pending }: UpgraderHooks): ConnectionRecord {
   // a transport that had to ask before it had a connection has handed over its scope
   const adopted = scopes.connection(maConn)
   const dialled = pending.claim(maConn, options)
@@ -68,14 +71,16 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
     endRecord(dialled)
   }
 
-  const record = adopted ?? dialled ?? {
-    scope: manager.openConnection(direction, usesFileDescriptor(direction, maConn.remoteAddr), maConn.remoteAddr),
-    ended: false
+  const record = adopted ?? dialled ?? records.open(direction, maConn.remoteAddr)
+
+  if (adopted != null) {
+    records.withBase(adopted.scope)
   }
 
   scopes.link(maConn, record)
   scopes.link(maConn.timeline, record)
   endWithConnection(record, maConn)
+  accountConnection(maConn, record, share)
   record.sockets?.stopLooking()
 
   return record

@@ -4,6 +4,7 @@
  * js-libp2p node does.
  */
 
+import { BASE_MEMORY } from './base-memory.ts'
 import { scaleLimits } from './defaults.ts'
 import { resolveLimits } from './limits.ts'
 import { systemResources } from './system-resources.ts'
@@ -49,6 +50,12 @@ const SIMULTANEOUS = {
  * connection. go-libp2p's two per peer refuse that.
  */
 const PINGS: Limit = { inboundStreams: 16, outboundStreams: 16, streams: 32 }
+
+/**
+ * A relayed connection is a stream to each of its ends, and the one who reads
+ * slowly leaves a window of data with the relay
+ */
+const RELAYED: Limit = { memory: 64 * (BASE_MEMORY.stream + 256 * 1024) }
 
 /**
  * Long-lived streams that a connection has in each direction, such as those of
@@ -115,11 +122,15 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
       fileDescriptors: least(2 * parallelDials, available.fileDescriptors),
       streams: unnegotiated + connections,
       inboundStreams: unnegotiated,
-      outboundStreams: connections
+      outboundStreams: connections,
+      memory: (unnegotiated + connections) * BASE_MEMORY.stream + 2 * parallelDials * BASE_MEMORY.connection
     }),
     services: {},
     protocols: {},
-    servicePeers: { 'libp2p.ping': atLeast(limits.servicePeers['libp2p.ping'], PINGS) },
+    servicePeers: {
+      'libp2p.ping': atLeast(limits.servicePeers['libp2p.ping'], PINGS),
+      'libp2p.relay/v2': atLeast(limits.servicePeers['libp2p.relay/v2'], RELAYED)
+    },
     protocolPeers: { '/ipfs/ping/1.0.0': atLeast(limits.protocolPeers['/ipfs/ping/1.0.0'], PINGS) }
   }
 
@@ -128,7 +139,8 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
       raised[key]![name] = atLeast(limits[key][name], {
         streams: 2 * connections,
         inboundStreams: connections,
-        outboundStreams: connections
+        outboundStreams: connections,
+        memory: 2 * connections * BASE_MEMORY.stream
       })
     }
   }

@@ -4,8 +4,10 @@
  */
 
 import { optionOf, resolveLimit } from '../core/limit.ts'
-import { LimitTable, NAMED_KEYS, NAMED_KIND, nullRecord, resolveLimits } from './limits.ts'
-import type { ConcreteLimits, Limits } from './limits.ts'
+import { ServiceNames } from '../core/service-names.ts'
+import { FALLBACK, LimitTable, NAMED_KEYS, NAMED_KIND, nullRecord, resolveLimits, sameService, SERVICE_KEYS } from './limits.ts'
+import { applyLimits } from './merge.ts'
+import type { ConcreteLimits, Limits, ServiceKey } from './limits.ts'
 import type { ScopeRegistry } from '../core/scope-registry.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
 
@@ -16,15 +18,28 @@ export interface AskedLimiter {
   limitFor(kind: ScopeKind, name?: string): Limit | undefined
 }
 
+export interface LimitSourceInit {
+  /** Asked for every scope, its answers are laid over the limits */
+  asked?: AskedLimiter
+  /** Of services */
+  names?: ServiceNames
+  /** What the limits have of services from the user, as it was given */
+  given?: Pick<Limits, ServiceKey>
+}
+
 export class LimitSource implements Limiter {
   private readonly table: LimitTable
   private readonly limits: ConcreteLimits
   private readonly asked?: AskedLimiter
+  private readonly names: ServiceNames
+  private readonly given: Pick<Limits, ServiceKey>
 
-  constructor (limits: ConcreteLimits, asked?: AskedLimiter) {
+  constructor (limits: ConcreteLimits, { asked, names = new ServiceNames(), given = {} }: LimitSourceInit = {}) {
     this.limits = limits
     this.table = new LimitTable(limits)
     this.asked = asked
+    this.names = names
+    this.given = given
   }
 
   /**
@@ -47,7 +62,46 @@ export class LimitSource implements Limiter {
    * @throws {InvalidLimitError} naming path, value and what is allowed
    */
   with (limits: Limits, registry: ScopeRegistry): LimitSource {
-    return new LimitSource(resolveLimits(limits, this.isAsked ? this.limits : this.enforced(registry)), this.asked)
+    return this.changed(
+      resolveLimits(limits, this.isAsked ? this.limits : this.enforced(registry), this.names),
+      applyLimits({ services: limits.services, servicePeers: limits.servicePeers }, this.given)
+    )
+  }
+
+  /**
+   * The same limits when a name turns out to be another one of a service: what
+   * was given under that name is laid over what the service has.
+   *
+   * @throws {InvalidLimitError} if limits were given under both
+   */
+  renamed (name: string, canonical: string): LimitSource {
+    const limits = { ...this.limits }
+
+    for (const key of SERVICE_KEYS) {
+      const given = nullRecord(this.given[key])
+      // not given: it was set for the scope by hand
+      const limit = given[name] ?? limits[key][name]
+
+      if (limit === undefined) {
+        continue
+      }
+
+      const other = Object.keys(given).find(other => other !== name && given[other] !== undefined && this.names.canonical(other) === canonical)
+
+      if (other !== undefined) {
+        throw sameService(key, name, limit, other)
+      }
+
+      limits[key] = nullRecord(limits[key])
+      limits[key][canonical] = resolveLimit(limit, limits[key][canonical] ?? limits[FALLBACK[key]], `limits.${key}[${JSON.stringify(name)}]`)
+      delete limits[key][name]
+    }
+
+    return this.changed(limits, this.given)
+  }
+
+  private changed (limits: ConcreteLimits, given: Pick<Limits, ServiceKey>): LimitSource {
+    return new LimitSource(limits, { asked: this.asked, names: this.names, given })
   }
 
   /**

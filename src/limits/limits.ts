@@ -5,6 +5,7 @@
 
 import { InvalidLimitError } from '../core/errors.ts'
 import { isPlain, resolveLimit } from '../core/limit.ts'
+import { ServiceNames } from '../core/service-names.ts'
 import { normalisePeerId } from './peer-key.ts'
 import type { AdmissionLimits } from '../admission/admission.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
@@ -27,7 +28,7 @@ export interface Limits extends AdmissionLimits {
   allowlistedTransient?: Limit
   /** Each service that has no entry in `services` */
   serviceDefault?: Limit
-  /** By service name */
+  /** By service name: that of the scope, or the one that it has in the node */
   services?: Record<string, Limit>
   /** What one peer may use of each service that has no entry in `servicePeers` */
   servicePeerDefault?: Limit
@@ -89,10 +90,20 @@ export type ScopeKey = typeof SCOPE_KEYS[number]
 export type NamedKey = typeof NAMED_KEYS[number]
 
 /**
+ * The keys of `Limits` that hold limits by the name of a service
+ */
+export const SERVICE_KEYS = [
+  'services',
+  'servicePeers'
+] as const satisfies readonly NamedKey[]
+
+export type ServiceKey = typeof SERVICE_KEYS[number]
+
+/**
  * What a named entry takes its missing fields from, if the defaults have no
  * entry of that name
  */
-const FALLBACK: Record<NamedKey, ScopeKey> = {
+export const FALLBACK: Record<NamedKey, ScopeKey> = {
   services: 'serviceDefault',
   servicePeers: 'servicePeerDefault',
   protocols: 'protocolDefault',
@@ -117,11 +128,12 @@ const KNOWN: ReadonlySet<string> = new Set([...SCOPE_KEYS, ...NAMED_KEYS, 'subne
 /**
  * Lays limits over defaults. What a named entry leaves out comes from the entry
  * of that name in the defaults or, where there is none, from the default of its
- * kind as given here.
+ * kind as given here. Services may be given under any of their names, the result
+ * has the name of their scope.
  *
  * @throws {InvalidLimitError} naming path, value and what is allowed
  */
-export function resolveLimits (given: Limits | undefined, defaults: ConcreteLimits): ConcreteLimits {
+export function resolveLimits (given: Limits | undefined, defaults: ConcreteLimits, names: ServiceNames = new ServiceNames()): ConcreteLimits {
   if (given === undefined) {
     return defaults
   }
@@ -149,9 +161,13 @@ export function resolveLimits (given: Limits | undefined, defaults: ConcreteLimi
       assertObject(named, path, 'an object with limits by name')
     }
 
+    if (isServiceKey(key)) {
+      assertDistinct(key, namesOf(named), names)
+    }
+
     for (const [given, limit] of namesOf(named)) {
       const at = `${path}[${JSON.stringify(given)}]`
-      const name = key === 'peers' ? peerKey(given, at) : given
+      const name = canonicalName(key, given, at, names)
       entries[name] = resolveLimit(limit, entries[name] ?? limits[FALLBACK[key]], at)
     }
 
@@ -193,6 +209,48 @@ export function nullRecord<T> (from?: Record<string, T>): Record<string, T> {
 
 export function namesOf<T> (record?: Record<string, T>): Array<[string, T]> {
   return record == null ? [] : Object.entries(record)
+}
+
+function isServiceKey (key: NamedKey): key is ServiceKey {
+  return (SERVICE_KEYS as readonly string[]).includes(key)
+}
+
+/**
+ * The name that a scope is looked up by
+ */
+function canonicalName (key: NamedKey, name: string, path: string, names: ServiceNames): string {
+  if (key === 'peers') {
+    return peerKey(name, path)
+  }
+
+  return isServiceKey(key) ? names.canonical(name) : name
+}
+
+/**
+ * @throws {InvalidLimitError} if two of the names are those of one service
+ */
+function assertDistinct (key: ServiceKey, entries: Array<[string, Limit]>, names: ServiceNames): void {
+  const seen = new Map<string, string>()
+
+  for (const [name, limit] of entries) {
+    const canonical = names.canonical(name)
+    const other = seen.get(canonical)
+
+    // what is undefined is not given
+    if (limit === undefined) {
+      continue
+    }
+
+    if (other !== undefined) {
+      throw sameService(key, name, limit, other)
+    }
+
+    seen.set(canonical, name)
+  }
+}
+
+export function sameService (key: ServiceKey, name: string, limit: Limit, other: string): InvalidLimitError {
+  return new InvalidLimitError(`limits.${key}[${JSON.stringify(name)}]`, limit, `none beside limits.${key}[${JSON.stringify(other)}], which is the same service`)
 }
 
 function peerKey (name: string, path: string): string {

@@ -47,7 +47,7 @@ function fillEntries (key: NamedKey, entries: Record<string, Limit>, other: Reco
 
   for (const [name, limit] of namesOf(entries)) {
     const spelt = spell(key, name)
-    filled[spelt] = filled[spelt] === undefined ? limit : fill(limit, filled[spelt])
+    filled[spelt] = filled[spelt] === undefined || limit === undefined ? limit ?? filled[spelt] : fill(limit, filled[spelt])
   }
 
   return filled

@@ -2,8 +2,9 @@
 
 import { expect } from 'aegir/chai'
 import { DESCRIPTORS, eventually, managerOf, MUXERS, TRANSPORTS } from '../fixtures/nodes.ts'
-import { createPair, ECHO, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
+import { createPair, dropUnread, ECHO, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { End, Pair } from '../fixtures/pair.ts'
+import type { Stream } from '@libp2p/interface'
 
 const ERROR = new Error('Aborted on purpose')
 
@@ -58,7 +59,9 @@ describe('the end of a connection', () => {
    * Streams in both directions: in use, with data that nobody reads, half
    * closed, and such that have not negotiated
    */
-  async function openStreams (end: End, other: End): Promise<void> {
+  async function openStreams (end: End, other: End): Promise<Stream[]> {
+    const opened: Stream[] = []
+
     for (let i = 0; i < COUNT; i++) {
       const echo = await end.connection.newStream(ECHO)
       echo.send(Uint8Array.of(1, 2, 3))
@@ -70,13 +73,15 @@ describe('the end of a connection', () => {
       half.send(new Uint8Array(10))
       await half.close()
 
-      await unnegotiated(end)
+      opened.push(echo, await unnegotiated(end))
     }
 
     const { inboundStreams, outboundStreams } = managerOf(other.node).stat().system
     await eventually(() => heldStreams(other.node).every(stream => stream.readBufferLength > 0))
     await eventually(() => managerOf(other.node).stat().transient.inboundStreams === COUNT)
     expect(inboundStreams + outboundStreams).to.be.at.least(3 * COUNT)
+
+    return opened
   }
 
   for (const transport of Object.keys(TRANSPORTS) as Array<keyof typeof TRANSPORTS>) {
@@ -85,14 +90,18 @@ describe('the end of a connection', () => {
         for (const [name, finish] of Object.entries(ENDS)) {
           it(`with open streams gives everything back when the ${side} ${name}, over ${transport} with ${muxer}`, async () => {
             pair = await createPair({ transport, muxer })
-            await openStreams(pair.dialer, pair.listener)
-            await openStreams(pair.listener, pair.dialer)
+            const opened = [
+              ...await openStreams(pair.dialer, pair.listener),
+              ...await openStreams(pair.listener, pair.dialer)
+            ]
 
             const [end, other] = side === 'dialer' ? [pair.dialer, pair.listener] : [pair.listener, pair.dialer]
 
             // js-libp2p closes what it can within a time limit and says so
             await Promise.resolve(finish(end, other)).catch(() => {})
 
+            await eventually(() => opened.every(stream => stream.status !== 'open'))
+            dropUnread(...opened)
             await expectPairHoldsNothing(pair)
           })
         }

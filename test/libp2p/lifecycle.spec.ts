@@ -43,13 +43,17 @@ describe('a connection and its streams', () => {
             system: { outboundConnections: 1, outboundStreams: 1, ...fileDescriptors },
             [`peer:${listener.peerId}`]: { outboundConnections: 1, outboundStreams: 1, ...fileDescriptors },
             [`protocol:${ECHO}`]: { outboundStreams: 1 },
-            [`protocol:${ECHO}.peer:${listener.peerId}`]: { outboundStreams: 1 }
+            [`protocol:${ECHO}.peer:${listener.peerId}`]: { outboundStreams: 1 },
+            'service:echo': { outboundStreams: 1 },
+            [`service:echo.peer:${listener.peerId}`]: { outboundStreams: 1 }
           })
           expect(held(managerOf(listener))).to.deep.equal({
             system: { inboundConnections: 1, inboundStreams: 1, ...fileDescriptors },
             [`peer:${dialer.peerId}`]: { inboundConnections: 1, inboundStreams: 1, ...fileDescriptors },
             [`protocol:${ECHO}`]: { inboundStreams: 1 },
-            [`protocol:${ECHO}.peer:${dialer.peerId}`]: { inboundStreams: 1 }
+            [`protocol:${ECHO}.peer:${dialer.peerId}`]: { inboundStreams: 1 },
+            'service:echo': { inboundStreams: 1 },
+            [`service:echo.peer:${dialer.peerId}`]: { inboundStreams: 1 }
           })
 
           expect(managerOf(dialer).connectionScope(connection)?.peerScope?.peer.equals(listener.peerId)).to.be.true()

@@ -1,6 +1,6 @@
 import { expect } from 'aegir/chai'
 import { createNode, DESCRIPTORS, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
-import { ECHO, handleHeld, HELD, heldStreams, unnegotiated } from '../fixtures/pair.ts'
+import { dropUnread, ECHO, handleHeld, HELD, heldStreams, unnegotiated } from '../fixtures/pair.ts'
 import { pick, random } from '../fixtures/random.ts'
 import type { Limits } from '../../src/index.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
@@ -126,6 +126,8 @@ describe('many connections and streams at once', () => {
         .sort((a, b) => a.order - b.order)
         .forEach(({ end }) => { end().catch(() => {}) })
 
+      await eventually(() => [...streams, ...atListener].every(({ status }) => status !== 'open'))
+      dropUnread(...streams, ...atListener)
       await expectNothingHeld(managerOf(listener))
 
       for (const dialer of dialers) {

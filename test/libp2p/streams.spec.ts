@@ -3,7 +3,7 @@
 import { expect } from 'aegir/chai'
 import { fromString as uint8ArrayFromString } from 'uint8arrays/from-string'
 import { eventually, managerOf } from '../fixtures/nodes.ts'
-import { createPair, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
+import { createPair, dropUnread, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { Pair } from '../fixtures/pair.ts'
 import type { Stream } from '@libp2p/interface'
 
@@ -101,6 +101,8 @@ describe('the end of a stream', () => {
             expect(managerOf(to.node).stat().protocols.get(HELD)?.inboundStreams).to.equal(1)
 
             await (first === 'opener' ? finish(opener, handler) : finish(handler, opener))
+            await eventually(() => opener.status !== 'open' && handler.status !== 'open')
+            dropUnread(opener)
             await expectOnlyConnection(pair)
           }
 
@@ -182,6 +184,7 @@ describe('the end of a stream before its protocol is known', () => {
 
       await eventually(() => managerOf(listener.node).stat().transient.inboundStreams === 0)
       stream.abort(ERROR)
+      dropUnread(stream)
       await expectOnlyConnection(pair)
     })
   }

@@ -2,7 +2,9 @@
 
 import { byteStream } from '@libp2p/utils'
 import { expect } from 'aegir/chai'
-import { eventually, managerOf, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
+import { buffered, eventually, managerOf, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
+import { dropUnread } from '../fixtures/pair.ts'
 import { createFlood, openHeld, pattern, receive, roundUp, settle, STEP, take, WINDOW } from '../fixtures/transfer.ts'
 import type { NodeInit } from '../fixtures/nodes.ts'
 import type { Flood, Receiver } from '../fixtures/transfer.ts'
@@ -18,7 +20,7 @@ describe('data that nobody reads', () => {
   }
 
   function memory (): number {
-    return managerOf(flood.node).stat().system.memory
+    return buffered(managerOf(flood.node))
   }
 
   /** What is reserved for the stream beyond what it has without any data */
@@ -103,7 +105,11 @@ describe('data that nobody reads', () => {
     expect(streams.every(({ unread }) => unread.status === 'open')).to.be.true()
 
     await flood.connection.close().catch(() => { flood.connection.abort(new Error('Not all was sent')) })
-    await eventually(() => memory() === 0)
+    await eventually(() => {
+      dropUnread(...streams.map(({ unread }) => unread))
+
+      return memory() === 0
+    })
   })
 
   for (const [name, read] of Object.entries<(stream: Stream, receiver: Receiver) => Promise<void>>({
@@ -169,15 +175,28 @@ describe('data that nobody reads', () => {
     expect(most).to.be.at.most(8 * WINDOW)
   })
 
-  it('is given back when the remote resets the stream', async () => {
-    await start()
-    const { out, unread } = await openHeld(flood)
-    out.send(pattern(10_000))
-    await eventually(() => unread.readBufferLength === 10_000)
+  for (const [name, drop] of Object.entries<(stream: Stream) => void | Promise<void>>({
+    'it is read': stream => { receive(stream) },
+    'it is thrown away': async stream => stream.closeRead(),
+    'the node stops': async () => flood.node.stop()
+  })) {
+    it(`is held by a stream that the remote has reset until ${name}`, async () => {
+      await start()
+      const { out, unread } = await openHeld(flood)
+      out.send(pattern(10_000))
+      await eventually(() => unread.readBufferLength === 10_000)
 
-    out.abort(new Error('Aborted on purpose'))
-    await eventually(() => memory() === 0)
-  })
+      out.abort(new Error('Aborted on purpose'))
+      await eventually(() => unread.status === 'reset')
+
+      const { system, peers } = managerOf(flood.node).stat()
+      expect(system).to.include({ inboundStreams: 0, memory: BASE_MEMORY.connection + roundUp(10_000) })
+      expect(peers.get(`${flood.sender.peerId}`)).to.include({ inboundStreams: 0, memory: BASE_MEMORY.connection + roundUp(10_000) })
+
+      await drop(unread)
+      await eventually(() => memory() === 0)
+    })
+  }
 
   it('is given back when the stream is closed for reading', async () => {
     await start()

@@ -2,7 +2,7 @@
 
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
-import { createNode, eventually, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
+import { buffered, createNode, eventually, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { handleHeld, HELD, heldStreams } from '../fixtures/pair.ts'
 import { pattern, receive, roundUp, settle, WINDOW } from '../fixtures/transfer.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
@@ -54,7 +54,7 @@ describe('a writer', () => {
         const goOn = stream.send(pattern(CHUNK, i * CHUNK))
         writing.sent += CHUNK
         writing.mostBuffered = Math.max(writing.mostBuffered, stream.writeBufferLength)
-        writing.mostReserved = Math.max(writing.mostReserved, managerOf(node).stat().system.memory)
+        writing.mostReserved = Math.max(writing.mostReserved, buffered(managerOf(node)))
 
         if (!goOn) {
           await stream.onDrain()
@@ -144,7 +144,7 @@ describe('a writer', () => {
 
     await stream.close()
     await other.close()
-    await eventually(() => managerOf(node).stat().system.memory === 0)
+    await eventually(() => buffered(managerOf(node)) === 0)
   })
 
   it('gives back what its buffer held as soon as it is empty', async () => {
@@ -171,7 +171,7 @@ describe('a writer', () => {
     stream.send(pattern(10_000))
 
     expect(await closed).to.have.property('name', 'StreamBufferError')
-    await eventually(() => managerOf(node).stat().system.memory === 0)
+    await eventually(() => buffered(managerOf(node)) === 0)
   })
 
   it('that does not wait is aborted with our error, and the connection lives on', async () => {
@@ -182,7 +182,7 @@ describe('a writer', () => {
 
     for (let i = 0; i < CHUNKS && stream.status === 'open'; i++) {
       stream.send(pattern(CHUNK))
-      most = Math.max(most, managerOf(node).stat().system.memory)
+      most = Math.max(most, buffered(managerOf(node)))
     }
 
     expect(await closed).to.include({ name: 'ResourceLimitExceededError', resource: 'memory', limit })
@@ -190,7 +190,7 @@ describe('a writer', () => {
     expect(stream.writeBufferLength).to.equal(0)
     await eventually(() => other.status === 'reset')
     expect(await node.services.ping.ping(remote.peerId)).to.be.at.least(0)
-    await eventually(() => managerOf(node).stat().system.memory === 0)
+    await eventually(() => buffered(managerOf(node)) === 0)
   })
 
   it('that waits is told when the stream is gone', async () => {
@@ -201,7 +201,7 @@ describe('a writer', () => {
     other.abort(new Error('Aborted on purpose'))
     await expect(writing.done).to.eventually.be.rejected()
     expect(writing.sent).to.be.below(TOTAL)
-    await eventually(() => managerOf(node).stat().system.memory === 0)
+    await eventually(() => buffered(managerOf(node)) === 0)
 
     // at any later time, too
     await expect(stream.onDrain().then(() => { stream.send(new Uint8Array(1)) })).to.eventually.be.rejected()

@@ -90,6 +90,15 @@ describe('limits while running', () => {
     expect(manager.limits()).to.deep.equal(before)
   })
 
+  it('stay as they are where they are given as undefined', () => {
+    manager = createResourceManager({ limits: { services: { svc: { streams: 3 } } } })
+    const before = manager.limits()
+
+    manager.setLimits({ services: { svc: undefined as any }, servicePeers: undefined })
+    manager.setLimits({ services: { svc: { memory: undefined } } })
+    expect(manager.limits()).to.deep.equal(before)
+  })
+
   it('of a scope that were set by hand are shown, and survive other changes and collection', () => {
     manager = createResourceManager()
     manager.viewPeer(PEER, scope => { scope.setLimit({ connections: 1 }) })

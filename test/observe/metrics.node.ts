@@ -1,5 +1,6 @@
 import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { expect } from 'aegir/chai'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { Registry } from 'prom-client'
 import { connect, createNode, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
@@ -52,7 +53,7 @@ describe('the metrics of a node', () => {
     expect(await read('system_limit')).to.deep.equal({ ...limits.system })
     expect(await read('transient_limit')).to.deep.equal({ ...limits.transient })
     expect(await read('protocol_inbound_streams')).to.deep.equal(Object.fromEntries([...protocols].map(([name, stat]) => [name, stat.inboundStreams])))
-    expect(await read('protocol_memory_bytes')).to.have.property(ECHO, 0)
+    expect(await read('protocol_memory_bytes')).to.have.property(ECHO, 2 * BASE_MEMORY.stream)
     expect(await read('refusals_total')).to.deep.equal({ 'protocolPeer.inboundStreams': 1 })
     // counted once, however often it is read
     expect(await read('refusals_total')).to.deep.equal({ 'protocolPeer.inboundStreams': 1 })

@@ -1,0 +1,83 @@
+/**
+ * @file Backpressure before anything is refused: the remote is granted no more
+ * window while there is unread data.
+ */
+
+import type { Stream } from '@libp2p/interface'
+
+/**
+ * Holds from the first unread byte on: by the time a whole window is unread, many
+ * more are granted. What was granted before still comes, so an unread stream
+ * holds one window.
+ *
+ * `sendPause` and `sendResume` are how js-libp2p's own `pause` and `resume` tell
+ * the muxer. They are used without these because the data must still be emitted
+ * as soon as somebody listens.
+ */
+export class Throttle {
+  private on = false
+  private paused: boolean
+  private readonly stream: Stream
+  private readonly pauseMuxer?: () => void
+  private readonly resumeMuxer?: () => void
+
+  constructor (stream: Stream & Partial<Record<'sendPause' | 'sendResume', () => void>>) {
+    this.stream = stream
+    this.paused = stream.readStatus === 'paused'
+
+    // not every muxer has them
+    if (stream.sendPause != null && stream.sendResume != null) {
+      this.pauseMuxer = stream.sendPause.bind(stream)
+      this.resumeMuxer = stream.sendResume.bind(stream)
+      stream.sendPause = this.pause
+      stream.sendResume = () => {
+        // the application, or an iterator, has resumed the stream, which may still
+        // have data that nobody reads
+        if (!this.on) {
+          this.resume()
+        }
+      }
+    }
+  }
+
+  set (on: boolean): void {
+    this.on = on
+
+    // a stream that is paused is the affair of who has paused it
+    if (this.stream.readStatus !== 'readable') {
+      return
+    }
+
+    if (on) {
+      this.pause()
+    } else {
+      this.resume()
+    }
+  }
+
+  private readonly pause = (): void => {
+    if (!this.paused) {
+      this.paused = true
+      this.pauseMuxer?.()
+    }
+  }
+
+  private resume (): void {
+    const { status } = this.stream
+
+    // to resume twice would make the window grow twice, and a stream that is gone
+    // has nothing to tell
+    if (!this.paused || (status !== 'open' && status !== 'closing')) {
+      return
+    }
+
+    this.paused = false
+
+    try {
+      this.resumeMuxer?.()
+    } catch {
+      // a connection that is closing can be told nothing more, and the reader
+      // who made room must not hear of it
+    }
+  }
+}
