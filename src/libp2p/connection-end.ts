@@ -24,7 +24,7 @@ const CLOSED = 3
 
 /**
  * What transports have beyond the interface: `sendReset` and `onRemoteReset` are
- * those of `AbstractMessageStream`, `websocket` that of @libp2p/websockets.
+ * those of `AbstractMessageStream`, `websocket` that of the WebSockets transport.
  * `terminate` is that of `ws`, which listeners use on Node.
  */
 interface RawConnection extends MultiaddrConnection {

@@ -4,14 +4,14 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { webSockets } from '@libp2p/websockets'
-import { defaultLogger } from '@libp2p/logger'
 import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../src/index.ts'
 import { endWithConnection } from '../../src/libp2p/connection-end.ts'
 import { DialSockets } from '../../src/libp2p/dial-sockets.ts'
 import { eventually, expectNothingHeld } from '../fixtures/nodes.ts'
-import { rawWebSocketServer, socketsOf, untilSockets, UPGRADES_AND_IGNORES } from '../fixtures/websockets.ts'
+import { createWebSocketsNode, rawWebSocketServer, socketsOf, untilSockets, UPGRADES_AND_IGNORES } from '../fixtures/websockets.ts'
 import type { DefaultResourceManager } from '../../src/index.ts'
+import type { TestNode } from '../fixtures/nodes.ts'
 import type { RawServer } from '../fixtures/sockets.ts'
 import type { MultiaddrConnection } from '@libp2p/interface'
 import type net from 'node:net'
@@ -20,6 +20,7 @@ const MiB = 2 ** 20
 const SIZE = 24 * MiB
 
 describe('a WebSocket that was closed', () => {
+  let node: TestNode
   let server: RawServer
   let remote: net.Socket
   let manager: DefaultResourceManager
@@ -30,7 +31,8 @@ describe('a WebSocket that was closed', () => {
       await UPGRADES_AND_IGNORES(socket)
     })
 
-    const transport = webSockets({ maxBufferedAmount: 2 * SIZE })({ logger: defaultLogger() } as any)
+    node = await createWebSocketsNode({ options: { addresses: { listen: [] }, transports: [webSockets({ maxBufferedAmount: 2 * SIZE })] } })
+    const [transport] = (node as any).components.transportManager.getTransports()
     const sockets = new DialSockets()
     const maConn: any = await sockets.run(async () => transport.dial(server.address, {
       signal: AbortSignal.timeout(5_000),
@@ -48,6 +50,7 @@ describe('a WebSocket that was closed', () => {
 
   afterEach(async () => {
     manager.close()
+    await node.stop()
     await server.close()
   })
 

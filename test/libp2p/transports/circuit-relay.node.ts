@@ -7,10 +7,10 @@ import { eventually, expectNothingHeld, managerOf } from '../../fixtures/nodes.t
 import { ECHO, HELD, heldStreams } from '../../fixtures/pair.ts'
 import { connectRelayed, counts, createRelayed, HOP, STOP, stopRelayed, toRelay, untilNoStreams } from '../../fixtures/relay.ts'
 import { pattern, receive } from '../../fixtures/transfer.ts'
+import type { Limits } from '../../../src/index.ts'
 import type { NodeInit, TestNode } from '../../fixtures/nodes.ts'
 import type { Pair } from '../../fixtures/pair.ts'
 import type { Relayed } from '../../fixtures/relay.ts'
-import type { Limits } from '../../../src/index.ts'
 
 const ERROR = new Error('Aborted on purpose')
 

@@ -3,8 +3,6 @@
  * a private network.
  */
 
-/* eslint-disable no-loop-func */
-
 import { generateKey, preSharedKey } from '@libp2p/pnet'
 import { expect } from 'aegir/chai'
 import { createNode, ENCRYPTERS, eventually, expectNothingHeld, managerOf, MUXERS, stopAll, TRANSPORTS } from '../../fixtures/nodes.ts'
@@ -20,6 +18,7 @@ type Encrypter = keyof typeof ENCRYPTERS
 type Muxer = keyof typeof MUXERS
 type Transport = keyof typeof TRANSPORTS | 'webSockets'
 
+const PAIRS = (Object.keys(ENCRYPTERS) as Encrypter[]).flatMap(encrypter => (Object.keys(MUXERS) as Muxer[]).map(muxer => ({ encrypter, muxer })))
 const ALL: Transport[] = [...Object.keys(TRANSPORTS) as Array<keyof typeof TRANSPORTS>, 'webSockets']
 
 function newKey (): Uint8Array {
@@ -47,57 +46,55 @@ describe('with every transport, encrypter and muxer', () => {
   })
 
   for (const transport of ALL) {
-    for (const encrypter of Object.keys(ENCRYPTERS) as Encrypter[]) {
-      for (const muxer of Object.keys(MUXERS) as Muxer[]) {
-        for (const psk of [undefined, KEY]) {
-          const name = `${transport}, ${encrypter} and ${muxer}${psk == null ? '' : ' in a private network'}`
-          const own = transport === 'memory' ? {} : { fileDescriptors: 1 }
+    for (const { encrypter, muxer } of PAIRS) {
+      for (const psk of [undefined, KEY]) {
+        const name = `${transport}, ${encrypter} and ${muxer}${psk == null ? '' : ' in a private network'}`
+        const own = transport === 'memory' ? {} : { fileDescriptors: 1 }
 
-          it(`connections and streams count over ${name}`, async () => {
-            const init = { encrypter, muxer }
-            const pair = await connectPair(await start(transport, init, psk), await start(transport, init, psk))
-            const { dialer, listener } = pair
+        it(`connections and streams count over ${name}`, async () => {
+          const init = { encrypter, muxer }
+          const pair = await connectPair(await start(transport, init, psk), await start(transport, init, psk))
+          const { dialer, listener } = pair
 
-            for (const [end, other, direction] of [[dialer, listener, 'outboundConnections'], [listener, dialer, 'inboundConnections']] as Array<[End, End, string]>) {
-              const manager = managerOf(end.node)
+          for (const [end, other, direction] of [[dialer, listener, 'outboundConnections'], [listener, dialer, 'inboundConnections']] as Array<[End, End, string]>) {
+            const manager = managerOf(end.node)
 
-              expect(counts(manager.stat().system)).to.deep.equal({ [direction]: 1, ...own })
-              expect(counts(manager.stat().peers.get(`${other.node.peerId}`))).to.deep.equal({ [direction]: 1, ...own })
-              expect(counts(manager.stat().transient)).to.deep.equal({})
+            expect(counts(manager.stat().system)).to.deep.equal({ [direction]: 1, ...own })
+            expect(counts(manager.stat().peers.get(`${other.node.peerId}`))).to.deep.equal({ [direction]: 1, ...own })
+            expect(counts(manager.stat().transient)).to.deep.equal({})
 
-              const stream = await other.connection.newStream(ECHO)
-              const echoed = receive(stream)
-              stream.send(pattern(100_000))
-              await eventually(() => echoed.received === 100_000)
-              expect(echoed.inOrder).to.be.true()
-              expect(manager.stat().protocols.get(ECHO)).to.include({ inboundStreams: 1, outboundStreams: 0 })
-              expect(managerOf(other.node).streamScope(stream)?.protocolScope?.protocol).to.equal(ECHO)
-              stream.abort(new Error('Done'))
-              await eventually(() => end.connection.streams.length + other.connection.streams.length === 0)
-            }
-
-            await dialer.connection.close()
-            await expectPairHoldsNothing(pair)
-          })
-
-          for (const [direction, side] of [['outboundConnections', 'dialer'], ['inboundConnections', 'listener']] as const) {
-            it(`the limit of a peer refuses ${direction} over ${name}`, async () => {
-              const limits = { peerDefault: { [direction]: 0 } }
-              const dialer = await start(transport, { encrypter, muxer, ...side === 'dialer' ? { limits } : {} }, psk)
-              const listener = await start(transport, { encrypter, muxer, ...side === 'listener' ? { limits } : {} }, psk)
-              const refusals: Error[] = []
-              managerOf(side === 'dialer' ? dialer : listener).addEventListener('blocked', ({ detail }) => { refusals.push(detail) })
-
-              // the dialer may have finished before the listener turns it away
-              await dialer.dial(listener.getMultiaddrs()).catch(() => {})
-              await eventually(() => refusals.length === 1)
-
-              expect(refusals[0]).to.include({ name: 'ResourceLimitExceededError', resource: direction })
-              await expectNothingHeld(managerOf(dialer))
-              await expectNothingHeld(managerOf(listener))
-              await eventually(() => dialer.getConnections().length + listener.getConnections().length === 0)
-            })
+            const stream = await other.connection.newStream(ECHO)
+            const echoed = receive(stream)
+            stream.send(pattern(100_000))
+            await eventually(() => echoed.received === 100_000)
+            expect(echoed.inOrder).to.be.true()
+            expect(manager.stat().protocols.get(ECHO)).to.include({ inboundStreams: 1, outboundStreams: 0 })
+            expect(managerOf(other.node).streamScope(stream)?.protocolScope?.protocol).to.equal(ECHO)
+            stream.abort(new Error('Done'))
+            await eventually(() => end.connection.streams.length + other.connection.streams.length === 0)
           }
+
+          await dialer.connection.close()
+          await expectPairHoldsNothing(pair)
+        })
+
+        for (const [direction, side] of [['outboundConnections', 'dialer'], ['inboundConnections', 'listener']] as const) {
+          it(`the limit of a peer refuses ${direction} over ${name}`, async () => {
+            const limits = { peerDefault: { [direction]: 0 } }
+            const dialer = await start(transport, { encrypter, muxer, ...side === 'dialer' ? { limits } : {} }, psk)
+            const listener = await start(transport, { encrypter, muxer, ...side === 'listener' ? { limits } : {} }, psk)
+            const refusals: Error[] = []
+            managerOf(side === 'dialer' ? dialer : listener).addEventListener('blocked', ({ detail }) => { refusals.push(detail) })
+
+            // the dialer may have finished before the listener turns it away
+            await dialer.dial(listener.getMultiaddrs()).catch(() => {})
+            await eventually(() => refusals.length === 1)
+
+            expect(refusals[0]).to.include({ name: 'ResourceLimitExceededError', resource: direction })
+            await expectNothingHeld(managerOf(dialer))
+            await expectNothingHeld(managerOf(listener))
+            await eventually(() => dialer.getConnections().length + listener.getConnections().length === 0)
+          })
         }
       }
     }

@@ -1,13 +1,11 @@
-/* eslint-disable no-loop-func */
-
 import { expect } from 'aegir/chai'
 import pWaitFor from 'p-wait-for'
 import { createNode, eventually, expectNothingHeld, managerOf } from '../../fixtures/nodes.ts'
 import { handleHeld, heldStreams } from '../../fixtures/pair.ts'
 import { counts } from '../../fixtures/relay.ts'
 import { startRemote } from '../../fixtures/remote-process.ts'
+import { createDirectNode, describeWebRTC } from '../../fixtures/webrtc.ts'
 import { createWebSocketsNode } from '../../fixtures/websockets.ts'
-import { cleanUpWebRTC, createDirectNode, describeWebRTC } from '../../fixtures/webrtc.ts'
 import type { TestNode } from '../../fixtures/nodes.ts'
 import type { RemoteProcess, RemoteTransport } from '../../fixtures/remote-process.ts'
 
@@ -32,10 +30,6 @@ for (const [transport, create] of Object.entries(NODES) as Array<[RemoteTranspor
     afterEach(async () => {
       await Promise.all(remotes.splice(0).map(async remote => remote.kill()))
       await node.stop()
-
-      if (transport === 'webRTCDirect') {
-        cleanUpWebRTC()
-      }
     })
 
     it('leaves nothing, whoever had dialled', async function () {

@@ -7,7 +7,7 @@ import { eventually, expectNothingHeld, managerOf } from '../../fixtures/nodes.t
 import { ECHO, HELD, heldStreams } from '../../fixtures/pair.ts'
 import { counts, untilNoStreams } from '../../fixtures/relay.ts'
 import { pattern, receive } from '../../fixtures/transfer.ts'
-import { cleanUpWebRTC, connectWebRTC, describeWebRTC, dialUntil, KINDS, udpSockets } from '../../fixtures/webrtc.ts'
+import { connectWebRTC, describeWebRTC, dialUntil, KINDS, udpSockets } from '../../fixtures/webrtc.ts'
 import type { Limits } from '../../../src/index.ts'
 import type { End, Pair } from '../../fixtures/pair.ts'
 import type { Reachable, ReachableInit } from '../../fixtures/webrtc.ts'
@@ -85,8 +85,6 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
       expect(state()).to.deep.equal(expected)
       await eventually(() => udpSockets() === udp)
     }
-
-    after(cleanUpWebRTC)
 
     afterEach(async () => {
       await nodes.stop()
@@ -190,7 +188,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
         manager.setLimits(limits(nodes))
 
         // the dialer may have finished before the listener turns it away
-        const outcome: any = await dialUntil(nodes, async () => refusals.length > 0)
+        const outcome: any = await dialUntil(nodes, () => refusals.length > 0)
 
         expect(isResourceLimitExceeded(outcome)).to.equal(at === 'dialer')
         expect(refusals).to.have.lengthOf(1)
@@ -212,7 +210,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
         await start({ [method.includes('Inbound') ? 'listener' : 'dialer']: { options: { connectionGater } } })
         deny = true
 
-        await dialUntil(nodes, async () => asked === 1)
+        await dialUntil(nodes, () => asked === 1)
         await expectAsBefore()
       })
     }
