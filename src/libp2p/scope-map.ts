@@ -57,12 +57,13 @@ export class ScopeMap {
  * Ends a record when its object closes, at once if it is closed already: an
  * object may have died before anybody could listen to it.
  */
-export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void): void }): void {
-  object.addEventListener('close', () => { endRecord(record) })
-
+export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void, options: { once: true }): void }): void {
   if (object.status !== 'open' && object.status !== 'closing') {
     endRecord(record)
+    return
   }
+
+  object.addEventListener('close', () => { endRecord(record) }, { once: true })
 }
 
 export function endRecord (record: ConnectionRecord | StreamRecord): void {

@@ -3,6 +3,7 @@
  * scope opens here, first thing, or is claimed from the dial.
  */
 
+import { LingeringSockets } from './lingering-sockets.ts'
 import { override } from './override.ts'
 import { endRecord, endWithObject } from './scope-map.ts'
 import { usesFileDescriptor } from './transport-manager.ts'
@@ -20,24 +21,28 @@ export interface UpgraderHooks {
 }
 
 export function hookUpgrader (upgrader: Upgrader, hooks: UpgraderHooks): () => void {
+  const lingering = new LingeringSockets()
+
   const undoInbound = override(upgrader, 'upgradeInbound', original => async (maConn: MultiaddrConnection, options: any) => {
-    await upgrade('inbound', maConn, options, async opts => original(maConn, opts), hooks)
+    await upgrade('inbound', maConn, options, async opts => original(maConn, opts), hooks, lingering)
   })
   const undoOutbound = override(upgrader, 'upgradeOutbound', original => async (maConn: MultiaddrConnection, options: any) => {
-    return upgrade('outbound', maConn, options, async opts => original(maConn, opts), hooks)
+    return upgrade('outbound', maConn, options, async opts => original(maConn, opts), hooks, lingering)
   })
 
   return () => {
     undoOutbound()
     undoInbound()
+    lingering.dropAll()
   }
 }
 
-async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, options: any, original: (options: any) => Promise<T>, hooks: UpgraderHooks): Promise<T> {
+async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, options: any, original: (options: any) => Promise<T>, hooks: UpgraderHooks, lingering: LingeringSockets): Promise<T> {
   let record: ConnectionRecord | undefined
 
   try {
     record = open(direction, maConn, options, hooks)
+    lingering.add(maConn)
 
     if (options?.muxerFactory != null) {
       options = { ...options, muxerFactory: hooks.decorateMuxerFactory(options.muxerFactory) }
@@ -73,32 +78,6 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
   scopes.link(maConn, record)
   scopes.link(maConn.timeline, record)
   endWithObject(record, maConn)
-  dropWhenClosed(maConn)
 
   return record
-}
-
-/**
- * How long a connection that the remote has closed may keep its socket, in
- * milliseconds
- */
-const LINGER = 2_000
-
-/**
- * TCP says that a connection is closed as soon as the remote has sent its FIN,
- * while the socket lives on, with all that could not be sent, for as long as the
- * remote does not read. `sendReset` destroys it; on a socket that is gone it
- * does nothing.
- */
-function dropWhenClosed (maConn: MultiaddrConnection & { sendReset?(): void }): void {
-  maConn.addEventListener('close', () => {
-    // an abort has done so already
-    if (maConn.status !== 'closed') {
-      return
-    }
-
-    const timer = setTimeout(() => { maConn.sendReset?.() }, LINGER)
-    // must not keep the process alive, browsers have no such thing
-    ;(timer as { unref?(): void }).unref?.()
-  })
 }
