@@ -1,6 +1,8 @@
 import './architecture.node.ts'
 import './custom-manager.node.ts'
 import './factories.node.ts'
+import './faults/faults.node.ts'
+import './faults/races.node.ts'
 import './libp2p/connection-gater.node.ts'
 import './libp2p/connection-refusals.node.ts'
 import './libp2p/connections.node.ts'
