@@ -1,5 +1,7 @@
 import './architecture.node.ts'
 import './factories.node.ts'
+import './faults/faults.node.ts'
+import './faults/races.node.ts'
 import './libp2p/bad-input.node.ts'
 import './libp2p/byte-streams.node.ts'
 import './libp2p/connection-end.node.ts'

@@ -39,39 +39,70 @@ interface RawConnection extends MultiaddrConnection {
  * remote does not read. WebSockets says so as soon as a close frame is on its way
  * behind all that is still to be sent.
  */
-export function endWithConnection (record: ConnectionRecord, maConn: RawConnection): void {
-  const end = (): void => {
-    if (maConn.status === 'closed') {
-      record.ended = true
-      maConn.websocket?.addEventListener('close', () => { endRecord(record) })
-      linger(record, maConn, 0)
+export class ConnectionEnds {
+  /** Connections that have closed and still have their socket */
+  private readonly lingering = new Map<RawConnection, { record: ConnectionRecord, timer: ReturnType<typeof setTimeout> }>()
+  private stopped = false
+
+  endWith (record: ConnectionRecord, maConn: RawConnection): void {
+    const end = (): void => {
+      if (maConn.status === 'closed') {
+        record.ended = true
+        maConn.websocket?.addEventListener('close', () => { endRecord(record) }, { once: true })
+        this.linger(record, maConn, 0)
+      } else {
+        endRecord(record)
+        drop(maConn, record)
+      }
+    }
+
+    // it may have died before anybody could listen to it
+    if (maConn.status === 'open' || maConn.status === 'closing') {
+      maConn.addEventListener('close', end, { once: true })
     } else {
-      endRecord(record)
-      drop(maConn, record)
+      end()
     }
   }
 
-  maConn.addEventListener('close', end)
+  /**
+   * A node that has stopped keeps no sockets
+   */
+  dropAll (): void {
+    this.stopped = true
 
-  // it may have died before anybody could listen to it
-  if (maConn.status !== 'open' && maConn.status !== 'closing') {
-    end()
+    for (const [maConn, { record, timer }] of this.lingering) {
+      clearTimeout(timer)
+      this.drop(record, maConn)
+    }
   }
-}
 
-function linger (record: ConnectionRecord, maConn: RawConnection, waited: number): void {
-  const { websocket } = maConn
-  const sending = websocket != null && websocket.readyState !== CLOSED && websocket.bufferedAmount > 0 && waited < LINGER_UNSENT
+  private linger (record: ConnectionRecord, maConn: RawConnection, waited: number): void {
+    const { websocket } = maConn
+    const sending = websocket != null && websocket.readyState !== CLOSED && websocket.bufferedAmount > 0 && waited < LINGER_UNSENT
 
-  if (!sending) {
+    if (!sending) {
+      endRecord(record)
+    }
+
+    if (this.stopped) {
+      this.drop(record, maConn)
+
+      return
+    }
+
+    const timer = setTimeout(() => {
+      sending ? this.linger(record, maConn, waited + LINGER) : this.drop(record, maConn)
+    }, LINGER)
+    // must not keep the process alive, browsers have no such thing
+    ;(timer as { unref?(): void }).unref?.()
+    this.lingering.set(maConn, { record, timer })
+  }
+
+  private drop (record: ConnectionRecord, maConn: RawConnection): void {
+    this.lingering.delete(maConn)
     endRecord(record)
+    drop(maConn, record)
   }
-
-  const timer = setTimeout(() => {
-    sending ? linger(record, maConn, waited + LINGER) : drop(maConn, record)
-  }, LINGER)
-  // must not keep the process alive, browsers have no such thing
-  ;(timer as { unref?(): void }).unref?.()
 }
 
 /**

@@ -62,14 +62,14 @@ export class ScopeMap {
  *
  * @param onEnded - called when the scope has given everything back
  */
-export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void): void }, onEnded?: () => void): void {
+export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void, options: { once: true }): void }, onEnded?: () => void): void {
   const end = (): void => {
     endRecord(record)
     onEnded?.()
   }
 
   if (object.status === 'open' || object.status === 'closing') {
-    object.addEventListener('close', end)
+    object.addEventListener('close', end, { once: true })
   } else {
     end()
   }

@@ -3,7 +3,7 @@
  * scope opens here, first thing, or is claimed from the dial.
  */
 
-import { drop, endWithConnection } from './connection-end.ts'
+import { ConnectionEnds, drop } from './connection-end.ts'
 import { accountConnection } from './memory/connections.ts'
 import { override } from './override.ts'
 import { endRecord } from './scope-map.ts'
@@ -24,24 +24,27 @@ export interface UpgraderHooks {
 }
 
 export function hookUpgrader (upgrader: Upgrader, hooks: UpgraderHooks): () => void {
+  const ends = new ConnectionEnds()
+
   const undoInbound = override(upgrader, 'upgradeInbound', original => async (maConn: MultiaddrConnection, options: any) => {
-    await upgrade('inbound', maConn, options, async opts => original(maConn, opts), hooks)
+    await upgrade('inbound', maConn, options, async opts => original(maConn, opts), hooks, ends)
   })
   const undoOutbound = override(upgrader, 'upgradeOutbound', original => async (maConn: MultiaddrConnection, options: any) => {
-    return upgrade('outbound', maConn, options, async opts => original(maConn, opts), hooks)
+    return upgrade('outbound', maConn, options, async opts => original(maConn, opts), hooks, ends)
   })
 
   return () => {
     undoOutbound()
     undoInbound()
+    ends.dropAll()
   }
 }
 
-async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, options: any, original: (options: any) => Promise<T>, hooks: UpgraderHooks): Promise<T> {
+async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, options: any, original: (options: any) => Promise<T>, hooks: UpgraderHooks, ends: ConnectionEnds): Promise<T> {
   let record: ConnectionRecord | undefined
 
   try {
-    record = open(direction, maConn, options, hooks)
+    record = open(direction, maConn, options, hooks, ends)
 
     if (options?.muxerFactory != null) {
       options = { ...options, muxerFactory: hooks.decorateMuxerFactory(options.muxerFactory) }
@@ -61,7 +64,7 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
   }
 }
 
-function open (direction: Direction, maConn: MultiaddrConnection, options: any, { records, scopes, share, pending }: UpgraderHooks): ConnectionRecord {
+function open (direction: Direction, maConn: MultiaddrConnection, options: any, { records, scopes, share, pending }: UpgraderHooks, ends: ConnectionEnds): ConnectionRecord {
   // a transport that had to ask before it had a connection has handed over its scope
   const adopted = scopes.connection(maConn)
   const dialled = pending.claim(maConn, options)
@@ -79,7 +82,7 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
 
   scopes.link(maConn, record)
   scopes.link(maConn.timeline, record)
-  endWithConnection(record, maConn)
+  ends.endWith(record, maConn)
   accountConnection(maConn, record, share)
   record.sockets?.stopLooking()
 

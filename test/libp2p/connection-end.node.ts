@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { webSockets } from '@libp2p/websockets'
 import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../src/index.ts'
-import { endWithConnection } from '../../src/libp2p/connection-end.ts'
+import { ConnectionEnds } from '../../src/libp2p/connection-end.ts'
 import { DialSockets } from '../../src/libp2p/dial-sockets.ts'
 import { eventually, expectNothingHeld } from '../fixtures/nodes.ts'
 import { createWebSocketsNode, rawWebSocketServer, socketsOf, untilSockets, UPGRADES_AND_IGNORES } from '../fixtures/websockets.ts'
@@ -39,7 +39,7 @@ describe('a WebSocket that was closed', () => {
       upgrader: { upgradeOutbound: async (maConn: any) => maConn } as any
     }))
     sockets.stopLooking()
-    endWithConnection({ sockets, ended: false, scope: manager.openConnection('outbound', true, server.address) }, maConn)
+    new ConnectionEnds().endWith({ sockets, ended: false, scope: manager.openConnection('outbound', true, server.address) }, maConn)
 
     return maConn
   }
