@@ -31,9 +31,10 @@ export class Throttle {
       this.resumeMuxer = stream.sendResume.bind(stream)
       stream.sendPause = this.pause
       stream.sendResume = () => {
-        // the application, or an iterator, has resumed the stream, which may still
-        // have data that nobody reads
-        if (!this.on) {
+        // The application, or an iterator, has resumed the stream, which may still
+        // have data that nobody reads. Or who got that data has paused it again:
+        // js-libp2p emits it first, and would tell the muxer to go on all the same.
+        if (!this.on && stream.readStatus !== 'paused') {
           this.resume()
         }
       }
