@@ -9,16 +9,9 @@
  * over before may be unread as well, but cannot be told from what was read.
  */
 
-import { limitWindow } from './yamux-window.ts'
 import type { Stream } from '@libp2p/interface'
 
 const LISTENER = 'byteStreamOnMessageListener'
-
-/**
- * A byte stream ends the stream with 4 MiB that are not read, so that no more may
- * come at once. In bytes.
- */
-const WINDOW = 2 * 1024 * 1024
 
 /**
  * The methods of js-libp2p's emitter that are seen through
@@ -33,8 +26,8 @@ export interface ByteStreamWatcher {
 }
 
 interface Watched extends Emitter, ByteStreamWatcher {
-  /** The byte streams that listen now, with what undoes the limit of the window */
-  listening?: Map<object, () => void>
+  /** The byte streams that listen now */
+  listening?: Set<object>
   /** Bytes handed over since one of them has last looked for more */
   handedOver: number
 }
@@ -49,8 +42,8 @@ const METHODS: PropertyDescriptorMap = {
     const state = watched.get(this) as Watched
 
     if (type === 'message' && listener?.name === LISTENER && state.isActive()) {
-      state.listening ??= new Map()
-      state.listening.set(listener, limitWindow(this, WINDOW))
+      state.listening ??= new Set()
+      state.listening.add(listener)
     }
 
     state.addEventListener.call(this, type, listener, options)
@@ -59,11 +52,7 @@ const METHODS: PropertyDescriptorMap = {
   removeEventListener: method(function (this: Stream, type: any, listener: any, options?: any) {
     const state = watched.get(this) as Watched
 
-    const undo = state.listening?.get(listener)
-
-    if (type === 'message' && undo != null) {
-      state.listening?.delete(listener)
-      undo()
+    if (type === 'message' && state.listening?.delete(listener) === true) {
       read(state)
     }
 

@@ -4,7 +4,7 @@
  */
 
 import { ReservationPriority } from '../../core/types.ts'
-import type { PeerScope, ResourceManager, ResourceScope } from '../../core/types.ts'
+import type { PeerScope, ResourceManager, ResourceScope, StreamScope } from '../../core/types.ts'
 
 /**
  * So many peers with a share each fill a part of the limit that those with more
@@ -47,9 +47,25 @@ export class FairShare {
     return this.isExceededBy(peer) ? ReservationPriority.Medium : ReservationPriority.Always
   }
 
+  /**
+   * Whether the stream may be let to send so much at once
+   */
+  hasPlentyOfRoom (stream: StreamScope, bytes: number): boolean {
+    return [stream, stream.peerScope, stream.protocolScope, stream.serviceScope].every(scope => scope == null || hasPlentyOfRoom(scope, bytes)) &&
+      this.manager.viewSystem(scope => hasPlentyOfRoom(scope, bytes))
+  }
+
   isExceededBy (peer?: PeerScope): boolean {
     return peer != null && peer.stat().memory > Math.max(LEAST_SHARE, this.manager.viewSystem(limitOf) / SHARES)
   }
+}
+
+/**
+ * Whether a scope has plenty of room for so many bytes, without asking for them:
+ * a refusal of what is optional is nothing that anybody must hear of
+ */
+function hasPlentyOfRoom (scope: ResourceScope, bytes: number): boolean {
+  return useOf(scope) + bytes <= limitOf(scope) * (1 + ReservationPriority.Low) / 256
 }
 
 function limitOf (scope: ResourceScope): number {

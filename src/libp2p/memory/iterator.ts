@@ -4,6 +4,8 @@
  * much, and grants the remote a new window for it.
  */
 
+import { StreamResetError } from '@libp2p/interface'
+import { ownBytes } from './slices.ts'
 import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
@@ -84,10 +86,21 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     if (!isReadable(this.stream)) {
       this.state = 'over'
 
+      if (this.queued.lost != null) {
+        throw this.queued.lost
+      }
+
       return
     }
 
     this.state = 'reading'
+    // may have been said before anybody listened
+    this.ended = this.stream.remoteWriteStatus === 'closed'
+
+    if (this.stream.status === 'reset') {
+      this.error = new StreamResetError()
+    }
+
     this.stream.addEventListener('message', this.onMessage)
     this.stream.addEventListener('close', this.onEnd)
     this.stream.addEventListener('remoteCloseWrite', this.onEnd)
@@ -102,8 +115,9 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       return
     }
 
-    this.queue.push(data)
-    this.queued.bytes += data.byteLength
+    const own = ownBytes(data)
+    this.queue.push(own)
+    this.queued.bytes += own.byteLength
     this.queued.changed()
 
     // nobody waits: what comes now stays in the buffer of the stream
@@ -115,7 +129,12 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
 
   private readonly onEnd = (event: Event & { error?: Error }): void => {
     this.ended = true
-    this.error ??= event.error
+    this.error ??= this.queued.lost ?? event.error
+
+    if (this.queued.lost != null) {
+      this.discard()
+    }
+
     this.deliver()
   }
 
@@ -145,11 +164,10 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private resume (): void {
     this.paused = false
 
-    if (this.stream.readStatus !== 'paused') {
-      return
+    // it may have closed, or somebody else has resumed it
+    if (this.stream.readStatus === 'paused') {
+      this.stream.resume()
     }
-
-    this.stream.resume()
 
     // there was nothing, and nothing will come
     if (this.ended) {
@@ -175,8 +193,6 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       this.resume()
     }
 
-    this.error ??= this.queued.lost
-
     for (const next of this.waiting.splice(0)) {
       if (this.error == null) {
         next.resolve({ done: true, value: undefined })
@@ -186,6 +202,14 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
         this.error = undefined
       }
     }
+  }
+
+  private discard (): void {
+    for (const data of this.queue.splice(0)) {
+      this.queued.bytes -= data.byteLength
+    }
+
+    this.queued.changed()
   }
 
   /**

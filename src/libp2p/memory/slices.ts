@@ -21,7 +21,7 @@ const SLICES = 64
  */
 const SMALL = 1024
 
-type List = Pick<Uint8ArrayList, 'byteLength' | 'slice' | 'consume' | 'append'>
+type List = Pick<Uint8ArrayList, 'byteLength' | 'consume' | 'append'> & Iterable<Uint8Array>
 
 export type ListName = 'readBuffer' | 'writeBuffer' | 'buffer'
 
@@ -35,7 +35,7 @@ export class Joiner {
   constructor (holder: object | undefined, name: ListName) {
     const list = (holder as Partial<Record<ListName, List>> | undefined)?.[name]
 
-    this.list = typeof list?.slice === 'function' && typeof list.consume === 'function' ? list : undefined
+    this.list = typeof list?.append === 'function' && typeof list.consume === 'function' ? list : undefined
   }
 
   get byteLength (): number {
@@ -71,7 +71,7 @@ export class Joiner {
     this.added = 0
 
     if (list != null) {
-      const joined = list.slice()
+      const joined = join(list, list.byteLength)
       list.consume(joined.byteLength)
       list.append(joined)
     }
@@ -88,5 +88,21 @@ export function ownBytes (data: Uint8Array | Uint8ArrayList): Uint8Array | Uint8
     kept += slice.buffer.byteLength
   }
 
-  return kept > 2 * data.byteLength ? data.slice() : data
+  return kept > 2 * data.byteLength ? join(data instanceof Uint8Array ? [data] : data, data.byteLength) : data
+}
+
+/**
+ * `slice` of a list would take the memory from the pool of Node.js, of which one
+ * byte keeps all: that is 64 KiB
+ */
+function join (slices: Iterable<Uint8Array>, byteLength: number): Uint8Array {
+  const joined = new Uint8Array(byteLength)
+  let offset = 0
+
+  for (const slice of slices) {
+    joined.set(slice, offset)
+    offset += slice.byteLength
+  }
+
+  return joined
 }

@@ -12,7 +12,7 @@ import { StreamIterator } from './iterator.ts'
 import { ownBytes } from './slices.ts'
 import { Throttle } from './throttle.ts'
 import { watchBuffers } from './watch.ts'
-import { roomForWindow } from './yamux-window.ts'
+import { limitWindow } from './window.ts'
 import type { FairShare } from './fair-share.ts'
 import type { Queued } from './iterator.ts'
 import type { LeftBehind } from './left-behind.ts'
@@ -62,9 +62,9 @@ function iterate (this: Stream): AsyncGenerator<Data> {
  */
 export function accountStream (stream: ManagedStream, record: StreamRecord, context: StreamMemoryContext): StreamMemory {
   const memory = new StreamMemory(stream, record, context)
-  stream.maxReadBufferLength = roomForWindow(stream, stream.maxReadBufferLength)
   memories.set(stream, memory)
   watchBuffers(stream, memory)
+  limitWindow(stream, memory.mayHaveWindow)
 
   if (stream.onData != null && stream.listenerCount != null) {
     stream.onData = onData
@@ -191,6 +191,14 @@ export class StreamMemory implements BufferWatcher {
       this.queued.lost = err
       this.stream.closeRead().catch(() => {})
     }
+  }
+
+  /**
+   * One window may be unread, and another one wait in an iterator, which puts it
+   * back into the buffer when it ends
+   */
+  readonly mayHaveWindow = (size: number): boolean => {
+    return 2 * size <= this.stream.maxReadBufferLength && this.context.share.hasPlentyOfRoom(this.record.scope, 2 * size)
   }
 
   private get unread (): number {

@@ -3,7 +3,7 @@
  * window while there is unread data.
  */
 
-import { lastGrant, restoreLastGrant } from './yamux-window.ts'
+import { lastGrant, restoreLastGrant } from './window.ts'
 import type { Stream } from '@libp2p/interface'
 
 /**
@@ -18,7 +18,7 @@ import type { Stream } from '@libp2p/interface'
 export class Throttle {
   private on = false
   private paused: boolean
-  private lastGrant: unknown
+  private lastGrant?: number
   private readonly stream: Stream
   private readonly pauseMuxer?: () => void
   private readonly resumeMuxer?: () => void
@@ -34,9 +34,10 @@ export class Throttle {
       this.resumeMuxer = stream.sendResume.bind(stream)
       stream.sendPause = this.pause
       stream.sendResume = () => {
-        // the application, or an iterator, has resumed the stream, which may still
-        // have data that nobody reads
-        if (!this.on) {
+        // The application, or an iterator, has resumed the stream, which may still
+        // have data that nobody reads. Or who got that data has paused it again:
+        // js-libp2p emits it first, and would tell the muxer to go on all the same.
+        if (!this.on && stream.readStatus !== 'paused') {
           this.resume()
         }
       }
