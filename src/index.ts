@@ -69,6 +69,8 @@ export type { JSONPosition, LimitsSyntaxErrorKind } from './limits/json-error.ts
 export type { LimitsFromJSONOptions } from './limits/json.ts'
 export type { ConcreteLimits, Limits, NamedKey, ScopeKey } from './limits/limits.ts'
 export type { LimitIncrease, Resources, ScalingLimit, ScalingLimits } from './limits/scaling.ts'
+export { meter } from './meter.ts'
+export type { MeterOptions } from './meter.ts'
 export type { NullResourceManager } from './null-resource-manager.ts'
 export type { CustomLimiter, ResourceManagerInit } from './options.ts'
 export type { DefaultResourceManager, EnforcedLimits, ResourceManagerComponents, ResourceManagerEvents } from './resource-manager.ts'

@@ -16,6 +16,14 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 export const DEFAULT_COLLECTION_INTERVAL = 60_000
 
 /**
+ * The part of the memory of the machine or control group that the process may
+ * hold
+ *
+ * @default 0.9
+ */
+export const DEFAULT_PROCESS_MEMORY = 0.9
+
+/**
  * Limits that a program works out by itself
  */
 export interface CustomLimiter {
@@ -89,6 +97,16 @@ export interface ResourceManagerInit {
   baseMemory?: Partial<BaseMemory>
 
   /**
+   * How many bytes the process may really hold, whatever is accounted for: above
+   * that no new inbound connections and streams are let in, until 5 % less are
+   * held. It is looked at once a second. `Infinity` switches it off.
+   *
+   * @default 90 % of the memory of the machine or the control group; off in
+   * browsers, and without a node
+   */
+  maxProcessMemory?: number
+
+  /**
    * How often scopes of peers and protocols that nobody uses are removed, in
    * milliseconds
    *
@@ -115,6 +133,7 @@ const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   enforce: assert(value => typeof value === 'boolean', 'true or false'),
   memory: assertInteger(0),
   fileDescriptors: assertInteger(0),
+  maxProcessMemory: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 0), 'a number of bytes, or Infinity to switch it off'),
   // what a timer can hold, with more it would run every millisecond
   collectionInterval: assertInteger(1, 2 ** 31 - 1),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')

@@ -17,8 +17,9 @@ import { resolveBaseMemory } from './limits/base-memory.ts'
 import { LimitSource } from './limits/limit-source.ts'
 import { resolveLimits } from './limits/limits.ts'
 import { suggestFrom } from './limits/suggest.ts'
+import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
-import { DEFAULT_COLLECTION_INTERVAL, isCustomLimiter, verifyOptions } from './options.ts'
+import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
 import type { Allowlist } from './admission/allowlist.ts'
@@ -93,7 +94,13 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     services.configure(init.services)
     names.onAlias = (name, canonical) => { this.renameService(name, canonical) }
     this.source = new LimitSource(resolveLimits(given, defaults, names), { asked: isCustomLimiter(init.limits) ? init.limits : undefined, names, given })
-    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, init.now)
+    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, {
+      now: init.now,
+      processMemory: {
+        limit: init.maxProcessMemory ?? (components == null ? Infinity : Math.floor(DEFAULT_PROCESS_MEMORY * mostResidentMemory())),
+        read: residentMemory
+      }
+    })
     this.allowlist = this.admission.allowlist
     init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
     this.environment = init.enforce === false ? new ObservingEnvironment(this.observer()) : new ScopeEnvironment(this.observer())
@@ -175,6 +182,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   close (): void {
+    this.admission.stop()
     clearInterval(this.timer)
     this.timer = undefined
   }
@@ -333,6 +341,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   private startCollection (): void {
+    this.admission.start()
+
     if (this.timer != null) {
       return
     }

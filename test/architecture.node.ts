@@ -73,3 +73,12 @@ describe('the architecture', () => {
     }
   })
 })
+
+describe('the tests', () => {
+  it('for Node.js only are all in test/node.ts', () => {
+    const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.node.ts'))
+    const list = [...readFileSync('test/node.ts', 'utf8').matchAll(/^import '\.\/(.+)'$/gm)].map(([, name]) => name)
+
+    expect(list).to.have.members(files)
+  })
+})

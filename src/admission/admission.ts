@@ -10,6 +10,7 @@ import { Allowlist } from './allowlist.ts'
 import { assertFields } from './checks.ts'
 import { resolveConnectionRates } from './connection-rates.ts'
 import { resolveKeyedRates } from './keyed-rates.ts'
+import { ProcessMemory } from './process-memory.ts'
 import { ConnectionRateLimiter, KeyedRateLimiter } from './rate-limiter.ts'
 import { SourceAddressVerifier } from './source-address-verifier.ts'
 import { SubnetLimiter } from './subnet-limiter.ts'
@@ -18,6 +19,7 @@ import type { RateRefusal } from './address-buckets.ts'
 import type { IpAddress } from './addresses.ts'
 import type { ConnectionRates } from './connection-rates.ts'
 import type { KeyedRates } from './keyed-rates.ts'
+import type { ProcessMemoryInit } from './process-memory.ts'
 import type { SubnetLimits } from './subnet-limits.ts'
 import type { Clock } from './token-bucket.ts'
 import type { RefusedResource, ResourceLimitExceededError } from '../core/errors.ts'
@@ -60,6 +62,19 @@ const CONNECTIONS = 'limits.rates.connections'
 const OF_PEER = 'limits.rates.inboundStreamsOfPeer'
 const OF_PROTOCOL = 'limits.rates.inboundStreamsOfProtocol'
 
+const OFF = { limit: Infinity, read: () => 0 }
+
+export interface AdmissionInit {
+  /**
+   * A clock in milliseconds that never goes back
+   *
+   * @default performance.now
+   */
+  now?: Clock
+  /** The backstop, off if left out */
+  processMemory?: Pick<ProcessMemoryInit, 'limit' | 'read'>
+}
+
 export class Admission implements StreamAdmission {
   readonly allowlist = new Allowlist()
 
@@ -67,19 +82,19 @@ export class Admission implements StreamAdmission {
   inboundStream?: (peer: string) => ResourceLimitExceededError | undefined
   inboundProtocol?: (protocol: string) => ResourceLimitExceededError | undefined
 
-  private readonly subnets = new SubnetLimiter()
+  readonly subnets = new SubnetLimiter()
   private readonly verifier: SourceAddressVerifier
-  private readonly connectionRates: ConnectionRateLimiter
+  readonly connectionRates: ConnectionRateLimiter
   private readonly peerRates: KeyedRateLimiter
   private readonly protocolRates: KeyedRateLimiter
+  readonly processMemory: ProcessMemory
   private given: AdmissionLimits = {}
 
   /**
-   * `now` is a clock in milliseconds that never goes back
-   *
    * @throws {InvalidLimitError} if the limits make no sense
    */
-  constructor (limits: AdmissionLimits = {}, now: Clock = () => performance.now()) {
+  constructor (limits: AdmissionLimits = {}, { now = () => performance.now(), processMemory = OFF }: AdmissionInit = {}) {
+    this.processMemory = new ProcessMemory({ ...processMemory, onChange: () => { this.gateStreams() } })
     this.verifier = new SourceAddressVerifier(undefined, { now })
     this.connectionRates = new ConnectionRateLimiter(undefined, { now, path: CONNECTIONS })
     this.peerRates = new KeyedRateLimiter(undefined, { now, path: OF_PEER })
@@ -102,12 +117,29 @@ export class Admission implements StreamAdmission {
     this.connectionRates.setConfig(rates?.connections)
     this.peerRates.setConfig(rates?.inboundStreamsOfPeer)
     this.protocolRates.setConfig(rates?.inboundStreamsOfProtocol)
-    this.inboundStream = rates?.inboundStreamsOfPeer === undefined
-      ? undefined
-      : peer => rateRefusal('inboundStreamsPerSecond', this.peerRates.take(peer), 'inbound')
+    this.gateStreams()
     this.inboundProtocol = rates?.inboundStreamsOfProtocol === undefined
       ? undefined
       : protocol => rateRefusal('inboundStreamsPerSecond', this.protocolRates.take(protocol), 'inbound')
+  }
+
+  private gateStreams (): void {
+    const { processMemory, peerRates, given } = this
+
+    this.inboundStream = given.rates?.inboundStreamsOfPeer === undefined && !processMemory.exceeded
+      ? undefined
+      : peer => processMemory.refuseInbound() ?? rateRefusal('inboundStreamsPerSecond', peerRates.take(peer), 'inbound')
+  }
+
+  /**
+   * Looks at the memory of the process from now on
+   */
+  start (): void {
+    this.processMemory.start()
+  }
+
+  stop (): void {
+    this.processMemory.stop()
   }
 
   /**
@@ -127,7 +159,7 @@ export class Admission implements StreamAdmission {
   }
 
   connection (direction: Direction, endpoint: Multiaddr): ConnectionAdmission {
-    return new AddressAdmission(direction, ipOf(endpoint), this.connectionRates, this.subnets, this.allowlist)
+    return new AddressAdmission(direction, ipOf(endpoint), this)
   }
 
   mustVerify (endpoint: Multiaddr): boolean {
@@ -145,6 +177,8 @@ export class Admission implements StreamAdmission {
   }
 }
 
+type Gates = Pick<Admission, 'allowlist' | 'subnets' | 'connectionRates' | 'processMemory'>
+
 /**
  * A connection of an address. Endpoints that begin with no IP address have no
  * limit by address and no allowlist.
@@ -152,27 +186,23 @@ export class Admission implements StreamAdmission {
 class AddressAdmission implements ConnectionAdmission {
   private readonly direction: Direction
   private readonly ip?: IpAddress
-  private readonly rates: ConnectionRateLimiter
-  private readonly subnets: SubnetLimiter
-  private readonly allowlist: Allowlist
+  private readonly gates: Gates
   private entered = false
 
-  constructor (direction: Direction, ip: IpAddress | undefined, rates: ConnectionRateLimiter, subnets: SubnetLimiter, allowlist: Allowlist) {
+  constructor (direction: Direction, ip: IpAddress | undefined, gates: Gates) {
     this.direction = direction
     this.ip = ip
-    this.rates = rates
-    this.subnets = subnets
-    this.allowlist = allowlist
+    this.gates = gates
   }
 
   enter (moved: boolean): ResourceLimitExceededError | undefined {
-    const tooOften = moved ? undefined : rateRefusal('connectionsPerSecond', this.rates.take(this.ip), this.direction)
+    const refused = moved ? undefined : this.refuseNew()
 
-    if (tooOften !== undefined || this.ip === undefined || this.entered) {
-      return tooOften
+    if (refused !== undefined || this.ip === undefined || this.entered) {
+      return refused
     }
 
-    const full = this.subnets.add(this.ip)
+    const full = this.gates.subnets.add(this.ip)
 
     if (full === undefined) {
       this.entered = true
@@ -193,26 +223,33 @@ class AddressAdmission implements ConnectionAdmission {
     })
   }
 
+  private refuseNew (): ResourceLimitExceededError | undefined {
+    const { processMemory, connectionRates } = this.gates
+
+    return (this.direction === 'inbound' ? processMemory.refuseInbound() : undefined) ??
+      rateRefusal('connectionsPerSecond', connectionRates.take(this.ip), this.direction)
+  }
+
   enterAnyway (): void {
     if (!this.entered && this.ip !== undefined) {
       this.entered = true
-      this.subnets.count(this.ip)
+      this.gates.subnets.count(this.ip)
     }
   }
 
   leave (): void {
     if (this.entered && this.ip !== undefined) {
       this.entered = false
-      this.subnets.remove(this.ip)
+      this.gates.subnets.remove(this.ip)
     }
   }
 
   allowsAddress (): boolean {
-    return this.ip !== undefined && this.allowlist.allows(this.ip)
+    return this.ip !== undefined && this.gates.allowlist.allows(this.ip)
   }
 
   allowsPeer (peer: PeerId): boolean {
-    return this.ip !== undefined && this.allowlist.allowsPeer(this.ip, peer)
+    return this.ip !== undefined && this.gates.allowlist.allowsPeer(this.ip, peer)
   }
 }
 

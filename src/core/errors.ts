@@ -6,9 +6,10 @@ import type { ConcreteLimit, Direction, Resource, ScopeKind } from './types.ts'
 
 /**
  * Where limits are: in scopes, or in the gates before them that count
- * connections by address and how often something happens
+ * connections by address and how often something happens, and look at the memory
+ * of the whole process
  */
-export type RefusalKind = ScopeKind | 'subnet' | 'rate'
+export type RefusalKind = ScopeKind | 'subnet' | 'rate' | 'process'
 
 export type RefusedResource = Resource | 'connectionsPerSecond' | 'inboundStreamsPerSecond'
 
@@ -99,6 +100,11 @@ function explain (detail: RefusalDetail): string {
   if (detail.kind === 'rate') {
     return `Local rate limit exceeded: ${detail.scope} may open ${detail.limit} ${WORDS[detail.resource]} after a burst of ${detail.current}, ` +
       `the next one in ${Math.ceil(detail.retryAfter ?? 0)} ms; raise ${detail.option} if this is legitimate`
+  }
+
+  if (detail.kind === 'process') {
+    return `Local resource limit exceeded: the process may hold ${detail.limit} bytes of memory, ${detail.current} are resident, ` +
+      `nothing new is let in until there are fewer; raise ${detail.option} if this is legitimate`
   }
 
   const share = detail.priority != null && detail.priority < 255

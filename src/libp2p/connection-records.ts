@@ -21,7 +21,7 @@ export class ConnectionRecords {
    * @throws {ResourceLimitExceededError} if there is no room for it, then nothing is left
    */
   open (direction: Direction, address: Multiaddr): ConnectionRecord {
-    return { scope: this.withBase(this.manager.openConnection(direction, usesFileDescriptor(address), address)), ended: false }
+    return { scope: this.withBase(this.manager.openConnection(direction, usesFileDescriptor(direction, address), address)), ended: false }
   }
 
   /**
@@ -43,12 +43,24 @@ export class ConnectionRecords {
 const SOCKETS: ReadonlySet<string> = new Set(['tcp', 'unix'])
 
 /**
- * Whether a connection has a socket of its own: over TCP (WebSockets included)
- * or a unix socket. Streams of another connection (circuit relay) and datagrams
- * that share one socket have not.
+ * Whether a connection has a socket of its own: over TCP (WebSockets included),
+ * over a unix socket, or over WebRTC, which opens a UDP socket for each (seen
+ * with node-datachannel). What comes in over WebRTC-direct shares the one of its
+ * listener, as all connections do over QUIC and WebTransport. Streams of another
+ * connection (circuit relay) have none.
  */
-export function usesFileDescriptor (address: Multiaddr): boolean {
-  const names = address.getComponents().map(component => component.name)
+export function usesFileDescriptor (direction: Direction, address: Multiaddr): boolean {
+  const names = address.getComponents().map(({ name }) => name)
+  const relayed = names.lastIndexOf('p2p-circuit')
 
-  return !names.includes('p2p-circuit') && names.some(name => SOCKETS.has(name))
+  // a relay that stands before it only carries the signalling
+  if (names.includes('webrtc', relayed + 1)) {
+    return true
+  }
+
+  if (relayed !== -1) {
+    return false
+  }
+
+  return names.some(name => SOCKETS.has(name)) || (direction === 'outbound' && names.includes('webrtc-direct'))
 }

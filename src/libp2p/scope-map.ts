@@ -3,11 +3,14 @@
  * to extend, so what is known of them stands in weak maps.
  */
 
+import type { DialSockets } from './dial-sockets.ts'
 import type { ConnectionManagementScope, StreamManagementScope } from '../core/types.ts'
 import type { Connection, MessageStreamStatus, PeerId, Stream } from '@libp2p/interface'
 
 export interface ConnectionRecord {
   readonly scope: ConnectionManagementScope
+  /** Those that the dial of this connection has opened, if they can be known */
+  sockets?: DialSockets
   /** Set once the handshake has shown who the remote is */
   peer?: PeerId
   /** The connection is gone, its scope is done */

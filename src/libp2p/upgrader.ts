@@ -3,9 +3,10 @@
  * scope opens here, first thing, or is claimed from the dial.
  */
 
+import { drop, endWithConnection } from './connection-end.ts'
 import { accountConnection } from './memory/connections.ts'
 import { override } from './override.ts'
-import { endRecord, endWithObject } from './scope-map.ts'
+import { endRecord } from './scope-map.ts'
 import type { ConnectionRecords } from './connection-records.ts'
 import type { FairShare } from './memory/fair-share.ts'
 import type { ConnectionRecord, ScopeMap } from './scope-map.ts'
@@ -50,6 +51,7 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
   } catch (err: any) {
     // not every transport closes what it could not upgrade
     maConn.abort(err)
+    drop(maConn, record)
 
     if (record != null) {
       endRecord(record)
@@ -65,6 +67,7 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
   const dialled = pending.claim(maConn, options)
 
   if (adopted != null && dialled != null) {
+    adopted.sockets = dialled.sockets
     endRecord(dialled)
   }
 
@@ -76,34 +79,9 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
 
   scopes.link(maConn, record)
   scopes.link(maConn.timeline, record)
-  endWithObject(record, maConn)
+  endWithConnection(record, maConn)
   accountConnection(maConn, record, share)
-  dropWhenClosed(maConn)
+  record.sockets?.stopLooking()
 
   return record
-}
-
-/**
- * How long a connection that the remote has closed may keep its socket, in
- * milliseconds
- */
-const LINGER = 2_000
-
-/**
- * TCP says that a connection is closed as soon as the remote has sent its FIN,
- * while the socket lives on, with all that could not be sent, for as long as the
- * remote does not read. `sendReset` destroys it; on a socket that is gone it
- * does nothing.
- */
-function dropWhenClosed (maConn: MultiaddrConnection & { sendReset?(): void }): void {
-  maConn.addEventListener('close', () => {
-    // an abort has done so already
-    if (maConn.status !== 'closed') {
-      return
-    }
-
-    const timer = setTimeout(() => { maConn.sendReset?.() }, LINGER)
-    // must not keep the process alive, browsers have no such thing
-    ;(timer as { unref?(): void }).unref?.()
-  })
 }

@@ -19,3 +19,14 @@ export function systemResources (): Resources {
     fileDescriptors: 0
   }
 }
+
+/**
+ * No page is told
+ */
+export function residentMemory (): number {
+  return 0
+}
+
+export function mostResidentMemory (): number {
+  return Infinity
+}

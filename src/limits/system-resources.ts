@@ -30,6 +30,20 @@ function constrainedMemory (): number {
   return memory > 0 ? memory : Infinity
 }
 
+/**
+ * How much memory the process holds, in bytes
+ */
+export function residentMemory (): number {
+  return process.memoryUsage.rss()
+}
+
+/**
+ * How much memory it may hold before the system ends it, in bytes
+ */
+export function mostResidentMemory (): number {
+  return Math.min(totalmem(), constrainedMemory())
+}
+
 function openFilesLimit (): number {
   try {
     const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []

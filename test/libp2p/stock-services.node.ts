@@ -324,7 +324,7 @@ for (const [way, create] of Object.entries(WAYS)) {
 
       await eventually(() => b.getMultiaddrs().length > 0)
       await a.dial(multiaddr(`${relayAddress}/p2p-circuit/p2p/${b.peerId}`))
-      await eventually(() => seenA.has(`inbound ${DCUTR} in libp2p.holepunch`))
+      await eventually(() => seenA.has(`inbound ${DCUTR} in libp2p.holepunch`) && seenB.has(`outbound ${DCUTR} in libp2p.holepunch`))
 
       expect([...seenA].sort()).to.deep.equal([`inbound ${DCUTR} in libp2p.holepunch`, `outbound ${HOP} in libp2p.relay/v2`])
       // its reservation was made before it was watched

@@ -13,6 +13,7 @@ import { facade } from '../../src/libp2p/override.ts'
 import { usesFileDescriptor } from '../../src/libp2p/connection-records.ts'
 import { createNode, eventually, expectNothingHeld, managerOf } from '../fixtures/nodes.ts'
 import { connectPair, ECHO, expectPairHoldsNothing, stopPair } from '../fixtures/pair.ts'
+import { OTHER_PEER, PEER } from '../fixtures/peers.ts'
 import type { ConnectionManagementScope } from '../../src/index.ts'
 import type { Pair } from '../fixtures/pair.ts'
 import type { PrivateKey } from '@libp2p/interface'
@@ -87,8 +88,11 @@ describe('a transport', () => {
     await expectPairHoldsNothing(pair)
   })
 
-  it('may keep the options of a dial to itself', async () => {
-    const transports = [(components: any): any => {
+  /**
+   * A transport that does not hand the options of a dial on to the upgrader
+   */
+  function reticent (): any[] {
+    return [(components: any): any => {
       const transport: any = tcp()(components)
       const dial = transport.dial.bind(transport)
       transport.dial = async (address: any, { upgrader, ...options }: any) => dial(address, {
@@ -100,8 +104,10 @@ describe('a transport', () => {
 
       return transport
     }]
+  }
 
-    const dialer = await createNode({ options: { transports } })
+  it('may keep the options of a dial to itself', async () => {
+    const dialer = await createNode({ options: { transports: reticent() } })
     const opened: number[] = []
     const manager = managerOf(dialer)
     const openConnection = manager.openConnection.bind(manager)
@@ -117,6 +123,30 @@ describe('a transport', () => {
     expect(opened).to.deep.equal([1])
 
     await pair.dialer.connection.close()
+    await expectPairHoldsNothing(pair)
+  })
+
+  it('may keep them to itself when one address is dialled more than once at a time', async () => {
+    const dialer = await createNode({ options: { transports: reticent() } })
+    const manager = managerOf(dialer)
+    const openConnection = manager.openConnection.bind(manager)
+    let opened = 0
+    manager.openConnection = (...args) => {
+      opened++
+
+      return openConnection(...args)
+    }
+
+    pair = await connectPair(dialer, await createNode())
+    const [address] = pair.listener.node.getMultiaddrs()
+    const { transportManager } = (dialer as any).components
+    opened = 0
+
+    await Promise.all([1, 2, 3].map(async () => transportManager.dial(address, { signal: AbortSignal.timeout(5_000) })))
+
+    expect(opened).to.equal(3)
+    expect(manager.stat().system.outboundConnections).to.equal(4)
+    await dialer.hangUp(pair.listener.node.peerId)
     await expectPairHoldsNothing(pair)
   })
 
@@ -205,19 +235,28 @@ describe('a transport', () => {
     await listener.stop()
   })
 
-  for (const [address, expected] of [
-    ['/ip4/127.0.0.1/tcp/4001', true],
-    ['/ip6/::1/tcp/4001', true],
-    ['/dns4/example.com/tcp/443/wss', true],
-    ['/ip4/127.0.0.1/tcp/80/ws', true],
-    ['/unix/%2Ftmp%2Fsocket', true],
-    ['/ip4/127.0.0.1/udp/4001/quic-v1', false],
-    ['/ip4/127.0.0.1/udp/4001/webrtc-direct', false],
-    ['/memory/test', false],
-    ['/ip4/127.0.0.1/tcp/4001/p2p/QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC/p2p-circuit', false]
-  ] as Array<[string, boolean]>) {
-    it(`to ${address} uses ${expected ? 'a' : 'no'} file descriptor`, () => {
-      expect(usesFileDescriptor(multiaddr(address))).to.equal(expected)
-    })
+  for (const direction of ['inbound', 'outbound'] as const) {
+    for (const [address, expected] of [
+      ['/ip4/127.0.0.1/tcp/4001', true],
+      ['/ip6/::1/tcp/4001', true],
+      ['/dns4/example.com/tcp/443/wss', true],
+      ['/ip4/127.0.0.1/tcp/80/ws', true],
+      ['/unix/%2Ftmp%2Fsocket', true],
+      [`/webrtc/p2p/${PEER}`, true],
+      [`/ip4/127.0.0.1/tcp/4001/p2p/${PEER}/p2p-circuit/webrtc/p2p/${OTHER_PEER}`, true],
+      // the listener has one for all of them
+      ['/ip4/127.0.0.1/udp/4001/webrtc-direct', direction === 'outbound'],
+      ['/ip4/127.0.0.1/udp/4001/quic-v1', false],
+      ['/ip4/127.0.0.1/udp/4001/quic-v1/webtransport', false],
+      ['/memory/test', false],
+      [`/ip4/127.0.0.1/tcp/4001/p2p/${PEER}/p2p-circuit`, false],
+      [`/ip4/127.0.0.1/tcp/4001/ws/p2p/${PEER}/p2p-circuit/p2p/${OTHER_PEER}`, false],
+      [`/ip4/127.0.0.1/udp/4001/webrtc-direct/p2p/${PEER}/p2p-circuit/p2p/${OTHER_PEER}`, false],
+      [`/webrtc/p2p/${PEER}/p2p-circuit/p2p/${OTHER_PEER}`, false]
+    ] as Array<[string, boolean]>) {
+      it(`with an ${direction} connection of ${address} uses ${expected ? 'a' : 'no'} file descriptor`, () => {
+        expect(usesFileDescriptor(direction, multiaddr(address))).to.equal(expected)
+      })
+    }
   }
 })

@@ -6,6 +6,7 @@
 
 import { ReservationPriority } from '../../core/types.ts'
 import { Buffered } from './buffered.ts'
+import { watchByteStreams } from './byte-streams.ts'
 import { drained } from './drain.ts'
 import { StreamIterator } from './iterator.ts'
 import { ownBytes } from './slices.ts'
@@ -80,6 +81,8 @@ export class StreamMemory implements BufferWatcher {
   private readonly record: StreamRecord
   private readonly context: StreamMemoryContext
   private readonly passOn?: (data: Data) => void
+  /** Bytes that a byte stream has taken and nobody has read */
+  private readonly handedOver: () => number
   // hardly any stream buffers anything
   private reading?: Buffered & { throttle: Throttle }
   private writing?: Buffered
@@ -91,6 +94,7 @@ export class StreamMemory implements BufferWatcher {
     this.record = record
     this.context = context
     this.passOn = stream.onData
+    this.handedOver = watchByteStreams(stream, { isActive: () => this.isNegotiated, onChange: () => { this.onReadBuffer() } })
   }
 
   /**
@@ -137,7 +141,7 @@ export class StreamMemory implements BufferWatcher {
     // aborted, and throws them away.
     try {
       this.reading.reservation.resize(unread, this.readPriority)
-      this.reading.throttle.set(unread > 0)
+      this.reading.throttle.set(unread > 0 && this.isNegotiated)
     } catch (err: any) {
       this.stream.abort(err)
     }
@@ -188,7 +192,15 @@ export class StreamMemory implements BufferWatcher {
   }
 
   private get unread (): number {
-    return this.stream.readBufferLength + (this.queue?.bytes ?? 0)
+    return this.stream.readBufferLength + (this.queue?.bytes ?? 0) + this.handedOver()
+  }
+
+  /**
+   * Before that nothing is held back: yamux has not acknowledged the stream yet,
+   * and would forget to when it is paused, while negotiating reads all there is
+   */
+  private get isNegotiated (): boolean {
+    return this.record.scope.protocolScope != null
   }
 
   private readonly readPriority = (): number => this.context.share.priorityFor(this.record.scope.peerScope)

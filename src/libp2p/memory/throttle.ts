@@ -3,6 +3,7 @@
  * window while there is unread data.
  */
 
+import { lastGrant, restoreLastGrant } from './yamux-window.ts'
 import type { Stream } from '@libp2p/interface'
 
 /**
@@ -17,6 +18,7 @@ import type { Stream } from '@libp2p/interface'
 export class Throttle {
   private on = false
   private paused: boolean
+  private lastGrant: unknown
   private readonly stream: Stream
   private readonly pauseMuxer?: () => void
   private readonly resumeMuxer?: () => void
@@ -24,6 +26,7 @@ export class Throttle {
   constructor (stream: Stream & Partial<Record<'sendPause' | 'sendResume', () => void>>) {
     this.stream = stream
     this.paused = stream.readStatus === 'paused'
+    this.lastGrant = lastGrant(stream)
 
     // not every muxer has them
     if (stream.sendPause != null && stream.sendResume != null) {
@@ -58,6 +61,7 @@ export class Throttle {
   private readonly pause = (): void => {
     if (!this.paused) {
       this.paused = true
+      this.lastGrant = lastGrant(this.stream)
       this.pauseMuxer?.()
     }
   }
@@ -72,6 +76,7 @@ export class Throttle {
     }
 
     this.paused = false
+    restoreLastGrant(this.stream, this.lastGrant)
 
     try {
       this.resumeMuxer?.()

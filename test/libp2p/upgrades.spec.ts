@@ -1,12 +1,10 @@
 import { noise } from '@libp2p/noise'
 import { yamux } from '@libp2p/yamux'
 import { expect } from 'aegir/chai'
-import { connect, createNode, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { connect, createNode, eventually, expectNothingHeld, managerOf, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
 import type { ConnectionEncrypter, ConnectionGater, MultiaddrConnection, StreamMuxerFactory } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
-
-const TRANSPORTS = ['tcp', 'memory'] as const
 
 type GaterMethod = 'denyInboundConnection' | 'denyOutboundConnection' |
   'denyInboundEncryptedConnection' | 'denyOutboundEncryptedConnection' |
@@ -94,7 +92,7 @@ describe('an upgrade that fails', () => {
    * have finished before the listener turns it away, so whatever comes of the
    * dial, both must be left with nothing, and the next one must work.
    */
-  async function expectLeavesNothing (transport: 'tcp' | 'memory', side: 'inbound' | 'outbound', options: Libp2pOptions<any>, asked: () => number): Promise<void> {
+  async function expectLeavesNothing (transport: keyof typeof TRANSPORTS, side: 'inbound' | 'outbound', options: Libp2pOptions<any>, asked: () => number): Promise<void> {
     // js-libp2p 3.3 never stops the timer of a muxer whose connection was dead
     // before it was made
     const streamMuxers = [yamux({ enableKeepAlive: false })]
@@ -108,7 +106,7 @@ describe('an upgrade that fails', () => {
     await expectNothingHeld(managerOf(listener))
   }
 
-  for (const transport of TRANSPORTS) {
+  for (const transport of Object.keys(TRANSPORTS) as Array<keyof typeof TRANSPORTS>) {
     for (const method of GATER_METHODS) {
       for (const [name, decide] of Object.entries(DECISIONS)) {
         it(`because ${method} ${name}, over ${transport}`, async () => {

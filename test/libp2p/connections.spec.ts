@@ -1,7 +1,7 @@
 /* eslint-disable no-loop-func */
 
 import { expect } from 'aegir/chai'
-import { eventually, managerOf, MUXERS, TRANSPORTS } from '../fixtures/nodes.ts'
+import { DESCRIPTORS, eventually, managerOf, MUXERS, TRANSPORTS } from '../fixtures/nodes.ts'
 import { createPair, dropUnread, ECHO, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { End, Pair } from '../fixtures/pair.ts'
 import type { Stream } from '@libp2p/interface'
@@ -161,13 +161,13 @@ describe('the end of a connection', () => {
     await dialer.connection.newStream(ECHO)
 
     await eventually(() => managerOf(listener.node).stat().system.inboundStreams === 2)
-    expect(managerOf(dialer.node).stat().system).to.include({ outboundConnections: 2, outboundStreams: 2, fileDescriptors: 2 })
+    expect(managerOf(dialer.node).stat().system).to.include({ outboundConnections: 2, outboundStreams: 2, fileDescriptors: 2 * DESCRIPTORS })
 
     await dialer.connection.close()
     await eventually(() => managerOf(listener.node).stat().system.inboundConnections === 1)
 
     for (const stat of [managerOf(dialer.node).stat().system, managerOf(dialer.node).stat().peers.get(`${listener.node.peerId}`)]) {
-      expect(stat).to.include({ outboundConnections: 1, outboundStreams: 1, fileDescriptors: 1 })
+      expect(stat).to.include({ outboundConnections: 1, outboundStreams: 1, fileDescriptors: DESCRIPTORS })
     }
 
     await second.close()

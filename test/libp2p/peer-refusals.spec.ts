@@ -1,5 +1,5 @@
 import { expect } from 'aegir/chai'
-import { connect, createNode, ENCRYPTERS, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { connect, createNode, ENCRYPTERS, eventually, expectNothingHeld, managerOf, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
 import { ECHO } from '../fixtures/pair.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 
@@ -43,7 +43,7 @@ describe('a connection over the limit of its peer', () => {
     await stopAll(...nodes.splice(0))
   })
 
-  for (const transport of ['tcp', 'memory'] as const) {
+  for (const transport of Object.keys(TRANSPORTS) as Array<keyof typeof TRANSPORTS>) {
     for (const encrypter of Object.keys(ENCRYPTERS) as Array<keyof typeof ENCRYPTERS>) {
       it(`is refused when it is dialled, over ${transport} with ${encrypter}`, async () => {
         const dialer = await start({ transport, encrypter, limits: { peerDefault: { outboundConnections: 0 } } })

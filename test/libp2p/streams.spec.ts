@@ -1,6 +1,7 @@
 /* eslint-disable no-loop-func */
 
 import { expect } from 'aegir/chai'
+import { fromString as uint8ArrayFromString } from 'uint8arrays/from-string'
 import { eventually, managerOf } from '../fixtures/nodes.ts'
 import { createPair, dropUnread, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { Pair } from '../fixtures/pair.ts'
@@ -169,7 +170,7 @@ describe('the end of a stream before its protocol is known', () => {
     'never says anything': () => {},
 
     'sends its header and nothing more': stream => {
-      stream.send(Buffer.concat([Uint8Array.of(19), Buffer.from('/multistream/1.0.0\n')]))
+      stream.send(Uint8Array.from([19, ...uint8ArrayFromString('/multistream/1.0.0\n')]))
     }
   })) {
     it(`gives everything back when the opener ${name}`, async () => {
@@ -194,6 +195,8 @@ describe('the end of a stream before its protocol is known', () => {
       stream.abort(ERROR)
     }
 
+    // all of them have come when a later one is answered
+    await pair.dialer.node.services.ping.ping(pair.listener.node.peerId)
     await expectOnlyConnection(pair)
   })
 

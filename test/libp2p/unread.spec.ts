@@ -3,7 +3,7 @@
 import { byteStream } from '@libp2p/utils'
 import { expect } from 'aegir/chai'
 import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
-import { buffered, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { buffered, eventually, managerOf, stopAll, TRANSPORTS } from '../fixtures/nodes.ts'
 import { dropUnread } from '../fixtures/pair.ts'
 import { createFlood, openHeld, pattern, receive, roundUp, settle, STEP, take, WINDOW } from '../fixtures/transfer.ts'
 import type { NodeInit } from '../fixtures/nodes.ts'
@@ -32,7 +32,7 @@ describe('data that nobody reads', () => {
     await stopAll(flood.sender, flood.node)
   })
 
-  for (const transport of ['tcp', 'memory'] as const) {
+  for (const transport of Object.keys(TRANSPORTS) as Array<keyof typeof TRANSPORTS>) {
     it(`is held and reserved up to one window, and arrives when it is read, over ${transport}`, async () => {
       await start({ transport })
       const { out, unread } = await openHeld(flood)

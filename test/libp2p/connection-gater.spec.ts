@@ -143,6 +143,8 @@ describe('the connection gater of the user', () => {
   it('may be frozen', async () => {
     const asked: string[] = []
     const gater: ConnectionGater = Object.freeze({
+      // in browsers, js-libp2p adds it where it is missing
+      denyDialMultiaddr: () => false,
       denyInboundEncryptedConnection: () => {
         asked.push('in')
 
@@ -161,6 +163,7 @@ describe('the connection gater of the user', () => {
 
   it('may be frozen deeply, with accessors in place of methods', async () => {
     const gater = Object.freeze({
+      get denyDialMultiaddr () { return Object.freeze(async () => false) },
       get denyInboundEncryptedConnection () { return Object.freeze(async () => false) },
       get denyOutboundEncryptedConnection () { return Object.freeze(async () => false) }
     })

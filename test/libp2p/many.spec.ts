@@ -1,5 +1,5 @@
 import { expect } from 'aegir/chai'
-import { createNode, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { createNode, DESCRIPTORS, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { dropUnread, ECHO, handleHeld, HELD, heldStreams, unnegotiated } from '../fixtures/pair.ts'
 import { pick, random } from '../fixtures/random.ts'
 import type { Limits } from '../../src/index.ts'
@@ -106,7 +106,7 @@ describe('many connections and streams at once', () => {
       await eventually(() => managerOf(listener).stat().system.inboundStreams === DIALERS * CONNECTIONS * STREAMS)
       expect(managerOf(listener).stat().system).to.include({
         inboundConnections: DIALERS * CONNECTIONS,
-        fileDescriptors: DIALERS * CONNECTIONS,
+        fileDescriptors: DIALERS * CONNECTIONS * DESCRIPTORS,
         outboundStreams: 0
       })
 

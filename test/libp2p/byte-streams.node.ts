@@ -1,0 +1,113 @@
+import { byteStream, lpStream } from '@libp2p/utils'
+import { expect } from 'aegir/chai'
+import { eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { createFlood, openHeld, pattern, receive, settle, STEP, take, WINDOW } from '../fixtures/transfer.ts'
+import type { Flood, Receiver } from '../fixtures/transfer.ts'
+import type { Stream } from '@libp2p/interface'
+
+const MUCH = 12 * 1024 * 1024
+
+describe('data that a byte stream has taken', () => {
+  let flood: Flood
+  let out: Stream
+  let unread: Stream
+
+  function memory (): number {
+    return managerOf(flood.node).streamScope(unread)?.stat().memory ?? NaN
+  }
+
+  beforeEach(async () => {
+    flood = await createFlood()
+    ;({ out, unread } = await openHeld(flood))
+  })
+
+  afterEach(async () => {
+    await stopAll(flood.sender, flood.node)
+  })
+
+  it('is reserved while nobody reads it, and the remote is granted no more', async () => {
+    const before = memory()
+    const bytes = byteStream(unread)
+    out.send(pattern(MUCH))
+    await settle(flood)
+
+    expect(memory() - before).to.be.within(1, WINDOW + STEP)
+    expect(out.writeBufferLength).to.be.at.least(MUCH - WINDOW)
+    expect(unread.readBufferLength).to.equal(0)
+
+    const receiver: Receiver = { received: 0, inOrder: true }
+
+    while (receiver.received < MUCH) {
+      take(receiver, await bytes.read() ?? new Uint8Array())
+    }
+
+    expect(receiver.inOrder).to.be.true()
+    await bytes.read({ signal: AbortSignal.timeout(50) }).catch(() => {})
+    expect(memory()).to.equal(before)
+  })
+
+  // js-libp2p itself would end the stream with 4 MiB that are not read
+  it('is lost to no slow reader', async () => {
+    const bytes = byteStream(unread)
+    const receiver: Receiver = { received: 0, inOrder: true }
+    let most = 0
+    out.send(pattern(MUCH))
+
+    while (receiver.received < MUCH) {
+      take(receiver, await bytes.read() ?? new Uint8Array())
+      await settle(flood)
+      most = Math.max(most, memory())
+    }
+
+    expect(receiver.inOrder).to.be.true()
+    expect(unread.status).to.equal('open')
+    // a window that is read in time grows
+    expect(most).to.be.at.most(MUCH / 2)
+  })
+
+  it('can be a message that is larger than a window', async () => {
+    const length = 3 * 1024 * 1024
+    const sending = lpStream(out)
+    const receiving = lpStream(unread)
+    sending.write(pattern(length)).catch(() => {})
+    await settle(flood)
+
+    const receiver: Receiver = { received: 0, inOrder: true }
+    take(receiver, await receiving.read())
+    expect(receiver).to.deep.equal({ received: length, inOrder: true })
+  })
+
+  it('goes on with whoever reads the stream next', async () => {
+    const before = memory()
+    const bytes = byteStream(unread)
+    out.send(pattern(WINDOW))
+    await settle(flood)
+    bytes.unwrap()
+    expect(memory() - before).to.be.within(1, WINDOW + STEP)
+
+    const receiver = receive(unread)
+    out.send(pattern(MUCH, WINDOW))
+    await eventually(() => receiver.received === WINDOW + MUCH)
+    expect(receiver.inOrder).to.be.true()
+    await eventually(() => memory() === before)
+  })
+
+  it('is many small messages', async () => {
+    const before = memory()
+    const sending = lpStream(out)
+    const receiving = lpStream(unread)
+
+    for (let i = 0; i < 1000; i++) {
+      await sending.write(pattern(100, i))
+    }
+
+    for (let i = 0; i < 1000; i++) {
+      const receiver: Receiver = { received: i, inOrder: true }
+      take(receiver, await receiving.read())
+      expect(receiver).to.deep.equal({ received: i + 100, inOrder: true })
+    }
+
+    receiving.read({ signal: AbortSignal.timeout(50) }).catch(() => {})
+    expect(memory()).to.equal(before)
+  })
+})
