@@ -64,7 +64,8 @@ describe('a remote that misbehaves', () => {
   let refused: ResourceLimitExceededError[]
 
   async function start (init: NodeInit = {}): Promise<void> {
-    node = await createNode(init)
+    // js-libp2p finds out that a muxer is gone when it pings the remote
+    node = await createNode({ options: { connectionMonitor: { pingInterval: 500 } }, ...init })
     await handleHeld(node)
     remote = await createLibp2p(nodeOptions({}))
     honest = await createLibp2p(nodeOptions({}))

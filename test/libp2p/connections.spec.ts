@@ -1,8 +1,8 @@
 /* eslint-disable no-loop-func */
 
 import { expect } from 'aegir/chai'
-import { DESCRIPTORS, eventually, managerOf, MUXERS, TRANSPORTS } from '../fixtures/nodes.ts'
-import { createPair, dropUnread, ECHO, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
+import { DESCRIPTORS, dropUnread, eventually, managerOf, MUXERS, TRANSPORTS } from '../fixtures/nodes.ts'
+import { createPair, ECHO, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { End, Pair } from '../fixtures/pair.ts'
 import type { Stream } from '@libp2p/interface'
 

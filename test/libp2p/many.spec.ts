@@ -1,6 +1,6 @@
 import { expect } from 'aegir/chai'
-import { createNode, DESCRIPTORS, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
-import { dropUnread, ECHO, handleHeld, HELD, heldStreams, unnegotiated } from '../fixtures/pair.ts'
+import { createNode, DESCRIPTORS, dropUnread, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { ECHO, handleHeld, HELD, heldStreams, unnegotiated } from '../fixtures/pair.ts'
 import { pick, random } from '../fixtures/random.ts'
 import type { Limits } from '../../src/index.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'

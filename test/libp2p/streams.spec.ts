@@ -2,8 +2,8 @@
 
 import { expect } from 'aegir/chai'
 import { fromString as uint8ArrayFromString } from 'uint8arrays/from-string'
-import { eventually, managerOf } from '../fixtures/nodes.ts'
-import { createPair, dropUnread, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
+import { dropUnread, eventually, managerOf } from '../fixtures/nodes.ts'
+import { createPair, ECHO, expectOnlyConnection, expectPairHoldsNothing, HELD, heldStreams, stopPair, unnegotiated } from '../fixtures/pair.ts'
 import type { Pair } from '../fixtures/pair.ts'
 import type { Stream } from '@libp2p/interface'
 

@@ -12,6 +12,7 @@ import { StreamIterator } from './iterator.ts'
 import { ownBytes } from './slices.ts'
 import { Throttle } from './throttle.ts'
 import { watchBuffers } from './watch.ts'
+import { roomForWindow } from './yamux-window.ts'
 import type { FairShare } from './fair-share.ts'
 import type { Queued } from './iterator.ts'
 import type { LeftBehind } from './left-behind.ts'
@@ -61,6 +62,7 @@ function iterate (this: Stream): AsyncGenerator<Data> {
  */
 export function accountStream (stream: ManagedStream, record: StreamRecord, context: StreamMemoryContext): StreamMemory {
   const memory = new StreamMemory(stream, record, context)
+  stream.maxReadBufferLength = roomForWindow(stream, stream.maxReadBufferLength)
   memories.set(stream, memory)
   watchBuffers(stream, memory)
 

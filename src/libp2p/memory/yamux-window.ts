@@ -31,6 +31,22 @@ export function restoreLastGrant (stream: object, at: unknown): void {
 }
 
 /**
+ * The read buffer that yamux gives a stream unless it is configured, in bytes. A
+ * window that has grown lets more than that through, so that a stream whose
+ * reader then is late would be ended by what it has granted itself.
+ */
+const DEFAULT_READ_BUFFER = 4 * 1024 * 1024
+
+/**
+ * A maximum of the read buffer that has room for what was granted
+ */
+export function roomForWindow (stream: object, maximum: number): number {
+  const { maxStreamWindowSize } = stream as Window
+
+  return maximum === DEFAULT_READ_BUFFER && typeof maxStreamWindowSize === 'number' ? Math.max(maximum, 2 * maxStreamWindowSize) : maximum
+}
+
+/**
  * @returns lets it grow again as before
  */
 export function limitWindow (stream: object, most: number): () => void {
