@@ -9,15 +9,17 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { setMaxListeners } from 'main-event'
+import { Parent } from '../child.ts'
 import { AttackRun } from './attacks.ts'
-import { childOptions, onMessage, tell } from './child.ts'
+import type { ChildOptions, FromChild, ToChild } from './messages.ts'
 import type { Libp2p } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 /** An attack ends by itself if nobody ends it */
 const LONGEST = 30_000
 
-const { plan } = childOptions()
+const parent = new Parent<ChildOptions, ToChild, FromChild>()
+const { plan } = parent.options
 const nodes: Libp2p[] = []
 
 // every node makes itself an Ed25519 key, so each is a peer of its own
@@ -35,11 +37,11 @@ let target: Multiaddr
 let controller = new AbortController()
 let run: AttackRun | undefined
 
-onMessage(message => {
+parent.onMessage(message => {
   switch (message.type) {
     case 'target':
       target = multiaddr(message.address)
-      tell({ type: 'ready' })
+      parent.tell({ type: 'ready' })
       break
     case 'attack':
       controller = new AbortController()
@@ -50,7 +52,7 @@ onMessage(message => {
     case 'halt':
       controller.abort()
       dropConnections()
-      tell({ type: 'halted', tried: run?.tried ?? 0 })
+      parent.tell({ type: 'halted', tried: run?.tried ?? 0 })
       break
     default:
   }

@@ -8,13 +8,14 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { equals } from 'uint8arrays/equals'
-import { childOptions, onMessage, tell } from './child.ts'
+import { Parent } from '../child.ts'
+import { exchange } from '../exchange.ts'
 import { ECHO, PING } from './plan.ts'
-import type { Stream } from '@libp2p/interface'
+import type { ChildOptions, FromChild, ToChild } from './messages.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
-const { role, plan } = childOptions()
+const parent = new Parent<ChildOptions, ToChild, FromChild>()
+const { role, plan } = parent.options
 
 const PING_SIZE = 32
 const ECHO_SIZE = 4096
@@ -30,12 +31,12 @@ let target: Multiaddr
 let timer: ReturnType<typeof setInterval>
 let count = 0
 
-onMessage(async message => {
+parent.onMessage(async message => {
   switch (message.type) {
     case 'target':
       target = multiaddr(message.address)
       await (role === 'steady' ? request() : reconnect())
-      tell({ type: 'ready' })
+      parent.tell({ type: 'ready' })
       break
     case 'start':
       timer = role === 'steady'
@@ -46,7 +47,7 @@ onMessage(async message => {
     case 'finish':
       clearInterval(timer)
       await Promise.all(pending)
-      tell({ type: 'finished' })
+      parent.tell({ type: 'finished' })
       break
     default:
   }
@@ -60,7 +61,7 @@ function measure (task: () => Promise<void>): void {
   const at = Date.now()
   const start = performance.now()
   const done = (error?: string): void => {
-    tell({ type: 'request', role: role === 'steady' ? 'steady' : 'reconnect', at, milliseconds: performance.now() - start, error })
+    parent.tell({ type: 'request', role: role === 'steady' ? 'steady' : 'reconnect', at, milliseconds: performance.now() - start, error })
   }
 
   const result = task().then(
@@ -93,46 +94,4 @@ async function reconnect (): Promise<void> {
   } finally {
     await connection.close().catch(err => { connection.abort(err) })
   }
-}
-
-/**
- * Both protocols send back what they get
- */
-async function exchange (stream: Stream, size: number, signal: AbortSignal): Promise<void> {
-  const sent = crypto.getRandomValues(new Uint8Array(size))
-  const received = new Uint8Array(size)
-  let length = 0
-  const answered = Promise.withResolvers<void>()
-  // it may come to nothing before anybody waits for it
-  answered.promise.catch(() => {})
-
-  stream.addEventListener('message', ({ data }) => {
-    if (length + data.byteLength > size) {
-      answered.reject(new Error('The answer is longer than what was sent'))
-      return
-    }
-
-    received.set(data.subarray(), length)
-    length += data.byteLength
-
-    if (length === size) {
-      answered.resolve()
-    }
-  })
-  stream.addEventListener('close', ({ error }) => { answered.reject(error ?? new Error('The stream closed before the answer was complete')) })
-  signal.addEventListener('abort', () => { answered.reject(signal.reason) })
-
-  try {
-    stream.send(sent)
-    await answered.promise
-
-    if (!equals(received, sent)) {
-      throw new Error('The answer is not what was sent')
-    }
-  } catch (err: any) {
-    stream.abort(err)
-    throw err
-  }
-
-  stream.close().catch(err => { stream.abort(err) })
 }

@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from 'node:util'
-import { killAll } from './children.ts'
+import { killAll } from '../children.ts'
 import { FULL, MODES, QUICK } from './plan.ts'
 import { attackOver, comparison, faults, live, title } from './report.ts'
 import { run } from './run.ts'

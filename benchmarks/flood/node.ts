@@ -3,7 +3,6 @@
  * tells the parent what it holds.
  */
 
-import { setTimeout as delay } from 'node:timers/promises'
 import { echo } from '@libp2p/echo'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -11,10 +10,12 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p as createStockLibp2p } from 'libp2p'
 import { createLibp2p, resourceManager } from '../../src/index.ts'
-import { childOptions, onMessage, tell } from './child.ts'
+import { Parent } from '../child.ts'
+import { residentMemory } from '../resident-memory.ts'
 import { LIMITS } from './limits.ts'
 import { SINK } from './plan.ts'
 import { ScopeWatch } from './scopes.ts'
+import type { ChildOptions, FromChild, ToChild } from './messages.ts'
 import type { Mode } from './plan.ts'
 import type { Libp2p } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
@@ -23,7 +24,8 @@ const SAMPLE_INTERVAL = 50
 const TELL_INTERVAL = 250
 const MANY = 100_000
 
-const { mode } = childOptions()
+const parent = new Parent<ChildOptions, ToChild, FromChild>()
+const { mode } = parent.options
 const { node, watch } = await createNode(mode)
 
 await node.handle(SINK, () => {
@@ -40,17 +42,17 @@ setInterval(() => {
 
 setInterval(tellSample, TELL_INTERVAL)
 
-onMessage(async message => {
+parent.onMessage(async message => {
   if (message.type === 'idle') {
-    tell({ type: 'idle', rss: await idle() })
+    parent.tell({ type: 'idle', rss: await residentMemory(4, 50) })
     mostRss = 0
   } else if (message.type === 'finish') {
     tellSample()
-    tell({ type: 'finished' })
+    parent.tell({ type: 'finished' })
   }
 })
 
-tell({ type: 'ready', address: node.getMultiaddrs()[0].toString() })
+parent.tell({ type: 'ready', address: node.getMultiaddrs()[0].toString() })
 
 async function createNode (mode: Mode): Promise<{ node: Libp2p, watch?: ScopeWatch }> {
   if (mode === 'stock') {
@@ -86,21 +88,6 @@ function options (streamLimits?: { maxInboundStreams: number, maxOutboundStreams
   }
 }
 
-/**
- * Resident memory with no garbage and nothing to do, the least of a few readings
- */
-async function idle (): Promise<number> {
-  let least = Infinity
-
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc?.()
-    await delay(50)
-    least = Math.min(least, process.memoryUsage.rss())
-  }
-
-  return least
-}
-
 function tellSample (): void {
   const connections = node.getConnections()
   let streams = 0
@@ -116,7 +103,7 @@ function tellSample (): void {
 
   mostUnread = Math.max(mostUnread, unread)
 
-  tell({
+  parent.tell({
     type: 'sample',
     rss: process.memoryUsage.rss(),
     mostRss,

@@ -4,17 +4,20 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { Child } from './children.ts'
+import { Child } from '../children.ts'
 import { ATTACKS } from './plan.ts'
-import type { Answer } from './children.ts'
-import type { FromChild, Request, Sample } from './messages.ts'
+import type { ChildOptions, FromChild, Request, Sample, ToChild } from './messages.ts'
 import type { Attack, Mode, Plan } from './plan.ts'
-
-/** For a process to answer that has nothing to wait for, in milliseconds */
-const ANSWER_TIMEOUT = 15_000
 
 /** Kept free at the end of a run for the answers that are under way, in milliseconds */
 const END_TIME = 500
+
+const FILES: Record<ChildOptions['role'], string> = {
+  node: 'node.ts',
+  steady: 'honest.ts',
+  reconnect: 'honest.ts',
+  attacker: 'attacker.ts'
+}
 
 export interface AttackResult {
   attack: Attack
@@ -67,7 +70,7 @@ export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: R
   let failure: string | undefined
 
   const [node, steady, reconnect, attacker] = (['node', 'steady', 'reconnect', 'attacker'] as const)
-    .map(role => new Child({ role, mode, plan }))
+    .map(role => startChild({ role, mode, plan }))
   const children = [node, steady, reconnect, attacker]
 
   for (const child of children) {
@@ -86,15 +89,15 @@ export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: R
   }, 250)
 
   try {
-    const address = (await answer(node, 'ready')).address ?? ''
+    const address = (await node.answer('ready')).address ?? ''
 
     await Promise.all([steady, reconnect, attacker].map(async child => {
       child.send({ type: 'target', address })
-      await answer(child, 'ready')
+      await child.answer('ready')
     }))
 
     node.send({ type: 'idle' })
-    progress.idleRss = (await answer(node, 'idle')).rss
+    progress.idleRss = (await node.answer('idle')).rss
 
     steady.send({ type: 'start' })
     reconnect.send({ type: 'start' })
@@ -107,7 +110,7 @@ export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: R
       attacker.send({ type: 'attack', attack })
       await Promise.race([delay(attackTime(plan, attack, deadline)), ...children.map(async child => child.exited)])
       attacker.send({ type: 'halt' })
-      result.tried = (await answer(attacker, 'halted')).tried
+      result.tried = (await attacker.answer('halted')).tried
       await delay(plan.pause)
       result.to = Date.now()
       onAttackOver(progress, result)
@@ -115,18 +118,18 @@ export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: R
       const dead = children.find(child => !child.alive)
 
       if (dead != null) {
-        throw new Error(died(dead))
+        throw new Error(dead.obituary)
       }
     }
 
     progress.attack = undefined
     steady.send({ type: 'finish' })
     reconnect.send({ type: 'finish' })
-    await Promise.all([answer(steady, 'finished'), answer(reconnect, 'finished')])
+    await Promise.all([steady.answer('finished'), reconnect.answer('finished')])
     node.send({ type: 'finish' })
-    await answer(node, 'finished')
+    await node.answer('finished')
   } catch (err: any) {
-    failure = node.alive ? err.message : died(node)
+    failure = node.alive ? err.message : node.obituary
   } finally {
     clearInterval(timer)
     await Promise.all(children.map(async child => child.kill()))
@@ -157,16 +160,14 @@ function attackTime (plan: Plan, attack: Attack, deadline: number): number {
   return plan.attacks[attack] * Math.min(1, Math.max(0, available / planned))
 }
 
-async function answer<T extends FromChild['type']> (child: Child, type: T): Promise<Answer<T>> {
-  const message = await child.next(type, ANSWER_TIMEOUT)
+function startChild (options: ChildOptions): Child<ToChild, FromChild> {
+  const { role } = options
 
-  if (message == null) {
-    throw new Error(child.alive ? `The ${child.role} process did not answer in ${ANSWER_TIMEOUT / 1000} s` : died(child))
-  }
-
-  return message
-}
-
-function died (child: Child): string {
-  return `The ${child.role} process died. ${child.complaint.trim()}`.trim()
+  return new Child({
+    role,
+    file: new URL(FILES[role], import.meta.url),
+    options,
+    // lets the node collect garbage before it is measured idle
+    execArgv: role === 'node' ? ['--expose-gc'] : []
+  })
 }

@@ -7,6 +7,7 @@ import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, resourceManager } from '../../src/index.ts'
+import { residentMemory } from '../resident-memory.ts'
 import { HELD } from './protocol.ts'
 import type { Question, Reading } from './protocol.ts'
 import type { ConcreteLimit } from '../../src/index.ts'
@@ -49,21 +50,6 @@ await node.handle(HELD, stream => {
   streams.push(stream)
 }, { maxInboundStreams: Infinity })
 
-/**
- * What is still resident when no garbage is left to collect
- */
-async function residentMemory (): Promise<number> {
-  let least = Infinity
-
-  for (let i = 0; i < 8; i++) {
-    globalThis.gc?.()
-    await new Promise(resolve => setTimeout(resolve, 150))
-    least = Math.min(least, process.memoryUsage.rss())
-  }
-
-  return least
-}
-
 process.on('message', (question: Question) => {
   if (question === 'stop') {
     process.disconnect()
@@ -71,7 +57,7 @@ process.on('message', (question: Question) => {
     return
   }
 
-  void residentMemory().then(rss => {
+  void residentMemory(8, 150).then(rss => {
     const { system } = node.services.resourceManager.stat()
 
     const reading: Reading = {

@@ -4,32 +4,40 @@
  * messages and copies them into a buffer of its own, which nobody else can see.
  *
  * Two things show from outside. The listener has a name. And each `read` looks at
- * `closeRead` of the stream, when it begins and when it is woken by a message: so
- * what was handed over after the last look is certainly unread. What was handed
- * over before may be unread as well, but cannot be told from what was read.
+ * `closeRead` of the stream, when it begins and when it is woken by a message. A
+ * `read` that waits has found less than it needs, so whether one waits is what
+ * tells that everything was read: a message without data wakes it, and it looks.
+ * Until then all that was handed over counts as unread, for a part of it cannot
+ * be told from the rest.
  */
 
+import { Uint8ArrayList } from 'uint8arraylist'
 import type { Stream } from '@libp2p/interface'
 
 const LISTENER = 'byteStreamOnMessageListener'
+
+/**
+ * So many steps of promises are between a message and the look of the `read` that
+ * it wakes, and some more
+ */
+const STEPS = 16
 
 /**
  * The methods of js-libp2p's emitter that are seen through
  */
 type Emitter = Pick<Stream, 'addEventListener' | 'removeEventListener' | 'dispatchEvent' | 'closeRead'>
 
-export interface ByteStreamWatcher {
-  /** Whether byte streams are to be watched now */
-  isActive(): boolean
+type Listener = (event: { data: Uint8ArrayList }) => void
+
+interface Watched extends Emitter {
   /** Called when unread data has become less */
   onChange(): void
-}
-
-interface Watched extends Emitter, ByteStreamWatcher {
   /** The byte streams that listen now */
-  listening?: Set<object>
-  /** Bytes handed over since one of them has last looked for more */
+  listening?: Set<Listener>
+  /** Bytes handed over since one of them has last waited for more */
   handedOver: number
+  /** A look tells that one of them waits; `soon` is before that is tried */
+  probing: 'no' | 'soon' | 'now'
 }
 
 const watched = new WeakMap<object, Watched>()
@@ -41,7 +49,7 @@ const METHODS: PropertyDescriptorMap = {
   addEventListener: method(function (this: Stream, type: any, listener: any, options?: any) {
     const state = watched.get(this) as Watched
 
-    if (type === 'message' && listener?.name === LISTENER && state.isActive()) {
+    if (type === 'message' && listener?.name === LISTENER) {
       state.listening ??= new Set()
       state.listening.add(listener)
     }
@@ -71,9 +79,9 @@ const METHODS: PropertyDescriptorMap = {
 
   closeRead: {
     configurable: true,
-    get () {
+    get (this: Stream) {
       const state = watched.get(this) as Watched
-      read(state)
+      look(this, state)
 
       return state.closeRead
     },
@@ -84,16 +92,49 @@ const METHODS: PropertyDescriptorMap = {
 }
 
 /**
- * @returns how many bytes were handed over that nobody has looked for since
+ * @param onChange - called when unread data has become less
+ * @returns how many bytes were handed over of which some may be unread
  */
-export function watchByteStreams (stream: Stream, { isActive, onChange }: ByteStreamWatcher): () => number {
+export function watchByteStreams (stream: Stream, onChange: () => void): () => number {
   const { addEventListener, removeEventListener, dispatchEvent, closeRead } = stream
-  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, isActive, onChange, listening: undefined, handedOver: 0 }
+  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no' }
 
   watched.set(stream, state)
   Object.defineProperties(stream, METHODS)
 
   return () => state.handedOver
+}
+
+function look (stream: Stream, state: Watched): void {
+  if (state.handedOver === 0) {
+    return
+  }
+
+  // nobody waits for more when there is no more to come
+  if (state.probing === 'now' || stream.remoteWriteStatus !== 'writable') {
+    read(state)
+  } else if (state.probing === 'no') {
+    state.probing = 'soon'
+    // when all that runs now is over, and with it this `read` unless it waits
+    setTimeout(() => { void probe(state) }, 0)
+  }
+}
+
+/**
+ * Nothing but what this wakes runs before it is over
+ */
+async function probe (state: Watched): Promise<void> {
+  state.probing = 'now'
+
+  for (const listener of state.listening ?? []) {
+    listener({ data: new Uint8ArrayList() })
+  }
+
+  for (let i = 0; i < STEPS; i++) {
+    await undefined
+  }
+
+  state.probing = 'no'
 }
 
 function read (state: Watched): void {

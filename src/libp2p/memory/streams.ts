@@ -96,7 +96,7 @@ export class StreamMemory implements BufferWatcher {
     this.record = record
     this.context = context
     this.passOn = stream.onData
-    this.handedOver = watchByteStreams(stream, { isActive: () => this.isNegotiated, onChange: () => { this.onReadBuffer() } })
+    this.handedOver = watchByteStreams(stream, () => { this.onReadBuffer() })
   }
 
   /**

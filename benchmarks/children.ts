@@ -4,15 +4,10 @@
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { ChildOptions, FromChild, ToChild } from './messages.ts'
 import type { ChildProcess } from 'node:child_process'
 
-const FILES: Record<ChildOptions['role'], string> = {
-  node: 'node.ts',
-  steady: 'honest.ts',
-  reconnect: 'honest.ts',
-  attacker: 'attacker.ts'
-}
+/** For a process to answer that has nothing to wait for, in milliseconds */
+const ANSWER_TIMEOUT = 15_000
 
 const running = new Set<ChildProcess>()
 
@@ -25,10 +20,24 @@ export function killAll (): void {
   }
 }
 
-export type Answer<T extends FromChild['type']> = Extract<FromChild, { type: T }>
+export interface ChildInit {
+  /** What it is called when it dies */
+  role: string
+  file: URL
+  /** What it is handed over */
+  options: unknown
+  /** In addition to the arguments of this process */
+  execArgv?: string[]
+}
 
-export class Child {
-  readonly role: ChildOptions['role']
+interface Message {
+  type: string
+}
+
+export type Answer<M extends Message, T extends M['type']> = Extract<M, { type: T }>
+
+export class Child<ToChild, FromChild extends Message> {
+  readonly role: string
   readonly exited: Promise<void>
   alive = true
 
@@ -38,12 +47,11 @@ export class Child {
   private readonly process: ChildProcess
   private readonly listeners = new Set<(message: FromChild) => void>()
 
-  constructor (options: ChildOptions) {
-    this.role = options.role
-    this.process = fork(fileURLToPath(new URL(FILES[options.role], import.meta.url)), [JSON.stringify(options)], {
+  constructor ({ role, file, options, execArgv = [] }: ChildInit) {
+    this.role = role
+    this.process = fork(fileURLToPath(file), [JSON.stringify(options)], {
       execPath: process.execPath,
-      // lets the node collect garbage before it is measured idle
-      execArgv: options.role === 'node' ? [...process.execArgv, '--expose-gc'] : process.execArgv,
+      execArgv: [...process.execArgv, ...execArgv],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc']
     })
     running.add(this.process)
@@ -70,7 +78,7 @@ export class Child {
 
   send (message: ToChild): void {
     if (this.alive && this.process.connected) {
-      this.process.send(message, () => {})
+      this.process.send(message as object, () => {})
     }
   }
 
@@ -79,18 +87,41 @@ export class Child {
   }
 
   /**
-   * The next message of a type, undefined if the process ends or takes longer
-   * than this many milliseconds
+   * The next message of a type
+   *
+   * @throws if the process ends or takes longer than this many milliseconds
    */
-  async next<T extends FromChild['type']> (type: T, timeout: number): Promise<Answer<T> | undefined> {
+  async answer<T extends FromChild['type']> (type: T, timeout: number = ANSWER_TIMEOUT): Promise<Answer<FromChild, T>> {
+    const message = await this.next(type, timeout)
+
+    if (message == null) {
+      throw new Error(this.alive ? `The ${this.role} process did not answer in ${timeout / 1000} s` : this.obituary)
+    }
+
+    return message
+  }
+
+  get obituary (): string {
+    return `The ${this.role} process died. ${this.complaint.trim()}`.trim()
+  }
+
+  async kill (): Promise<void> {
+    this.process.kill('SIGKILL')
+    await this.exited
+  }
+
+  /**
+   * Undefined if there is none
+   */
+  private async next<T extends FromChild['type']> (type: T, timeout: number): Promise<Answer<FromChild, T> | undefined> {
     if (!this.alive) {
       return
     }
 
-    const answer = Promise.withResolvers<Answer<T> | undefined>()
+    const answer = Promise.withResolvers<Answer<FromChild, T> | undefined>()
     const listener = (message: FromChild): void => {
       if (message.type === type) {
-        answer.resolve(message as Answer<T>)
+        answer.resolve(message as Answer<FromChild, T>)
       }
     }
     const timer = setTimeout(() => { answer.resolve(undefined) }, timeout)
@@ -102,10 +133,5 @@ export class Child {
       clearTimeout(timer)
       this.listeners.delete(listener)
     }
-  }
-
-  async kill (): Promise<void> {
-    this.process.kill('SIGKILL')
-    await this.exited
   }
 }
