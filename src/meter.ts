@@ -36,16 +36,12 @@ export function meter<T extends { byteLength: number } = Uint8Array | Uint8Array
 export function meter<T> (scope: ResourceScope, options: MeterOptions<T> & Required<Pick<MeterOptions<T>, 'byteLength'>>): (source: AsyncIterable<T> | Iterable<T>) => AsyncGenerator<T>
 export function meter (scope: ResourceScope, { priority, byteLength = ownLength }: MeterOptions<any> = {}): (source: AsyncIterable<any> | Iterable<any>) => AsyncGenerator<any> {
   return async function * (source) {
-    let span: ResourceScopeSpan | undefined
+    const span = whileOpen(() => scope.beginSpan())
 
     try {
       for await (const chunk of source) {
         const size = byteLength(chunk)
-
-        whileOpen(() => {
-          span ??= scope.beginSpan()
-          span.reserveMemory(size, priority)
-        })
+        reserve(span, size, priority)
 
         yield chunk
 
@@ -57,9 +53,13 @@ export function meter (scope: ResourceScope, { priority, byteLength = ownLength 
   }
 }
 
-function whileOpen (fn: () => void): void {
+function reserve (span: ResourceScopeSpan | undefined, size: number, priority?: number): void {
+  whileOpen(() => { span?.reserveMemory(size, priority) })
+}
+
+function whileOpen<T> (fn: () => T): T | undefined {
   try {
-    fn()
+    return fn()
   } catch (err: any) {
     if (err.name !== 'ScopeClosedError') {
       throw err

@@ -1,5 +1,3 @@
-/* eslint-disable max-nested-callbacks */
-
 /**
  * @file Both ways to give a node a resource manager, and what happens to those
  * that no node gets.

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { pipe } from 'it-pipe'
 import { createResourceManager, meter, ReservationPriority } from '../src/index.ts'
@@ -58,7 +60,8 @@ describe('meter', () => {
     const most: number[] = []
 
     await pipe(['a', 'bc'], meter(scope, { byteLength: (text: string) => 2 * text.length }), async texts => {
-      for await (const _ of texts) {
+      for await (const text of texts) {
+        expect(held()).to.equal(2 * text.length)
         most.push(held())
       }
     })
@@ -81,8 +84,8 @@ describe('meter', () => {
 
   it('asks at the priority that it is given', async () => {
     const run = async (priority: number): Promise<void> => pipe([new Uint8Array(70)], meter(scope, { priority }), async chunks => {
-      for await (const _ of chunks) {
-        expect(held()).to.equal(70)
+      for await (const chunk of chunks) {
+        expect(held()).to.equal(chunk.byteLength)
       }
     })
 
@@ -90,16 +93,18 @@ describe('meter', () => {
     await expect(run(ReservationPriority.Medium)).to.eventually.be.rejected().with.property('priority', ReservationPriority.Medium)
   })
 
-  for (const [name, end] of Object.entries<() => void>({
-    stops: () => {},
+  for (const [name, end] of Object.entries<() => boolean>({
+    stops: () => true,
     fails: () => { throw new Error('Failed on purpose') }
   })) {
     it(`holds nothing when the next step ${name} in the middle`, async () => {
       await pipe(generate, meter(scope), async chunks => {
         for await (const chunk of chunks) {
           expect(held()).to.equal(chunk.byteLength)
-          end()
-          break
+
+          if (end()) {
+            break
+          }
         }
       }).catch(err => { expect(err.message).to.equal('Failed on purpose') })
 
@@ -114,8 +119,8 @@ describe('meter', () => {
     }
 
     await expect(pipe(source, meter(scope), async chunks => {
-      for await (const _ of chunks) {
-        expect(held()).to.equal(10)
+      for await (const chunk of chunks) {
+        expect(held()).to.equal(chunk.byteLength)
       }
     })).to.eventually.be.rejectedWith('Failed on purpose')
 
@@ -144,8 +149,8 @@ describe('meter', () => {
 
   it('says what does not work with a size that makes no sense', async () => {
     await expect(pipe(generate, meter(scope, { byteLength: () => -1 }), async chunks => {
-      for await (const _ of chunks) {
-        expect.fail('must not be reached')
+      for await (const chunk of chunks) {
+        expect.fail(`${chunk.byteLength} bytes must not get here`)
       }
     })).to.eventually.be.rejected().with.property('name', 'InvalidReservationError')
   })

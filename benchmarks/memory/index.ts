@@ -4,7 +4,7 @@
  * thousand idle streams, 200 MiB of data that nobody reads. Each is measured in
  * a process of its own, over TCP on loopback with noise and yamux.
  *
- *   npm run benchmark:memory
+ * `npm run benchmark:memory` runs it.
  *
  * The first two also print what one connection and one stream cost, which is
  * where the constants of `src/limits/base-memory.ts` come from.

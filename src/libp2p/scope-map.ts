@@ -58,9 +58,8 @@ export class ScopeMap {
 
 /**
  * Ends a record when its object closes, at once if it is closed already: an
- * object may have died before anybody could listen to it.
- *
- * @param onEnded - called when the scope has given everything back
+ * object may have died before anybody could listen to it. `onEnded` is called
+ * when the scope has given everything back.
  */
 export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void, options: { once: true }): void }, onEnded?: () => void): void {
   const end = (): void => {

@@ -5,8 +5,8 @@
 
 import { ping } from '@libp2p/ping'
 import { expect } from 'aegir/chai'
-import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { createLibp2p, nullResourceManager, resourceManager } from '../../src/index.ts'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { createNode, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { own, perf } from '../fixtures/own-services.ts'
 import { connectBoth } from '../fixtures/services.ts'

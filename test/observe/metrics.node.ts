@@ -1,7 +1,7 @@
 import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { expect } from 'aegir/chai'
-import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { Registry } from 'prom-client'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { connect, createNode, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
 

@@ -92,6 +92,7 @@ const METHODS: PropertyDescriptorMap = {
 }
 
 /**
+ * @param stream - a stream that is managed
  * @param onChange - called when unread data has become less
  * @returns how many bytes were handed over of which some may be unread
  */
@@ -131,7 +132,7 @@ async function probe (state: Watched): Promise<void> {
   }
 
   for (let i = 0; i < STEPS; i++) {
-    await undefined
+    await Promise.resolve()
   }
 
   state.probing = 'no'
