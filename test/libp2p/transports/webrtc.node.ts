@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'aegir/chai'
+import pWaitFor from 'p-wait-for'
 import { isResourceLimitExceeded } from '../../../src/index.ts'
 import { eventually, expectNothingHeld, managerOf } from '../../fixtures/nodes.ts'
 import { ECHO, HELD, heldStreams } from '../../fixtures/pair.ts'
@@ -61,7 +62,9 @@ const GATER_METHODS = [
 ] as const
 
 for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
-  describeWebRTC(`over ${kind}`, () => {
+  describeWebRTC(`over ${kind}`, function () {
+    this.timeout(60_000)
+
     let nodes: Reachable
     let udp: number
 
@@ -71,7 +74,8 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
     }
 
     /**
-     * Waits until both ends hold what they held before
+     * Waits until both ends hold what they held before. Who has not been told
+     * that the connection is gone finds out after a quarter of a minute.
      */
     async function expectAsBefore (): Promise<void> {
       const { dialer, listener, before } = nodes
@@ -81,7 +85,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
       }))
       const expected = [before.dialer, before.listener].map(system => ({ system, transient: {} }))
 
-      await eventually(() => isDeepStrictEqual(state(), expected)).catch(() => {})
+      await pWaitFor(() => isDeepStrictEqual(state(), expected), { timeout: 40_000 }).catch(() => {})
       expect(state()).to.deep.equal(expected)
       await eventually(() => udpSockets() === udp)
     }
