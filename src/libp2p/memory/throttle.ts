@@ -3,7 +3,7 @@
  * window while there is unread data.
  */
 
-import { lastGrant, restoreLastGrant } from './yamux-window.ts'
+import { lastGrant, restoreLastGrant, shrinkIfLate } from './yamux-window.ts'
 import type { Stream } from '@libp2p/interface'
 
 /**
@@ -77,6 +77,7 @@ export class Throttle {
 
     this.paused = false
     restoreLastGrant(this.stream, this.lastGrant)
+    shrinkIfLate(this.stream)
 
     try {
       this.resumeMuxer?.()

@@ -11,6 +11,8 @@ interface Window {
   epochStart?: unknown
   /** What is granted at a time, in bytes */
   recvWindow?: unknown
+  /** What is left of that, in bytes */
+  recvWindowCapacity?: unknown
   /** What that may grow to */
   maxStreamWindowSize?: unknown
 }
@@ -27,6 +29,26 @@ export function lastGrant (stream: object): unknown {
 export function restoreLastGrant (stream: object, at: unknown): void {
   if (typeof at === 'number') {
     (stream as Window).epochStart = at
+  }
+}
+
+/**
+ * What yamux grants a stream at first, in bytes
+ */
+const FIRST_WINDOW = 256 * 1024
+
+/**
+ * A reader who has let more than half of the window pile up is late. yamux doubles
+ * the window with the next frame that is read at once, for a late reader as well:
+ * one who reads all there is, and then waits, had a larger window every time. So
+ * late ones begin anew. It takes those who keep up a few frames to be back.
+ */
+export function shrinkIfLate (stream: object): void {
+  const window: Window = stream
+  const { recvWindow, recvWindowCapacity } = window
+
+  if (typeof recvWindow === 'number' && typeof recvWindowCapacity === 'number' && recvWindowCapacity < recvWindow / 2) {
+    window.recvWindow = Math.min(recvWindow, FIRST_WINDOW)
   }
 }
 
