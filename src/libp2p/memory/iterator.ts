@@ -10,6 +10,12 @@ import type { Uint8ArrayList } from 'uint8arraylist'
 type Data = Uint8Array | Uint8ArrayList
 
 /**
+ * An application that waits for the next piece still holds the last one: it is in
+ * the variable of its loop, where nobody can account for it. In bytes.
+ */
+const PIECE = 64 * 1024
+
+/**
  * What has left the buffer of a stream and was not asked for yet
  */
 export interface Queued {
@@ -94,17 +100,20 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   }
 
   private readonly onMessage = ({ data }: StreamMessageEvent): void => {
-    const next = this.waiting.shift()
-
-    if (next != null) {
-      next.resolve({ done: false, value: data })
+    if (this.waiting.length > 0 && data.byteLength <= PIECE) {
+      this.waiting.shift()?.resolve({ done: false, value: data })
 
       return
     }
 
     this.queue.push(data)
     this.queued.bytes += data.byteLength
+    this.handOver()
     this.queued.changed()
+
+    if (this.queue.length === 0) {
+      return
+    }
 
     // nobody waits: what comes now stays in the buffer of the stream
     if (this.stream.readStatus === 'readable') {
@@ -123,11 +132,9 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
    * Gives to those who wait what there is, in order
    */
   private deliver (): void {
-    while (this.waiting.length > 0 && this.queue.length > 0) {
-      const data = this.queue.shift() as Data
-      this.queued.bytes -= data.byteLength
+    if (this.waiting.length > 0 && this.queue.length > 0) {
+      this.handOver()
       this.queued.changed()
-      this.waiting.shift()?.resolve({ done: false, value: data })
     }
 
     if (this.waiting.length === 0) {
@@ -139,6 +146,23 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       this.resume()
     } else if (this.ended && (this.stream.readBufferLength === 0 || !isReadable(this.stream))) {
       this.finish()
+    }
+  }
+
+  private handOver (): void {
+    while (this.waiting.length > 0 && this.queue.length > 0) {
+      const data = this.queue[0]
+      let piece = data
+
+      if (data.byteLength > PIECE) {
+        piece = data instanceof Uint8Array ? data.subarray(0, PIECE) : data.sublist(0, PIECE)
+        this.queue[0] = data instanceof Uint8Array ? data.subarray(PIECE) : data.sublist(PIECE)
+      } else {
+        this.queue.shift()
+      }
+
+      this.queued.bytes -= piece.byteLength
+      this.waiting.shift()?.resolve({ done: false, value: piece })
     }
   }
 
