@@ -148,6 +148,63 @@ describe('data that nobody reads', () => {
     })
   }
 
+  it('is handed over in small pieces by the iterator, for the application keeps the last one', async () => {
+    await start()
+    const { out, unread } = await openHeld(flood)
+    const before = memoryOf(unread)
+    out.send(pattern(MUCH))
+    await settle(flood)
+
+    const held = unread.readBufferLength
+    const receiver: Receiver = { received: 0, inOrder: true }
+    let largest = 0
+
+    for await (const data of unread) {
+      take(receiver, data)
+      largest = Math.max(largest, data.byteLength)
+      // what was not handed over is still reserved
+      expect(memoryOf(unread) - before).to.be.at.least(held - receiver.received)
+
+      if (receiver.received === MUCH) {
+        break
+      }
+    }
+
+    expect(receiver.inOrder).to.be.true()
+    expect(largest).to.equal(64 * 1024)
+  })
+
+  it('is no more for a reader who is late again and again', async () => {
+    await start()
+    const { out, unread } = await openHeld(flood)
+    const before = memoryOf(unread)
+    await settle(flood)
+    // as with a remote that is far away: yamux takes a reader for one who keeps up
+    // who reads within four times that
+    ;(flood.node.getConnections()[0] as any).muxer.rtt = 1_000
+    out.send(pattern(2 * MUCH))
+
+    const receiver: Receiver = { received: 0, inOrder: true }
+    let pieces = 0
+    let most = 0
+
+    for await (const data of unread) {
+      take(receiver, data)
+      most = Math.max(most, memoryOf(unread) - before)
+
+      if (receiver.received === 2 * MUCH) {
+        break
+      }
+
+      if (++pieces % 4 === 0) {
+        await settle(flood)
+      }
+    }
+
+    expect(receiver.inOrder).to.be.true()
+    expect(most).to.be.within(1, 2 * WINDOW + STEP)
+  })
+
   it('arrives when its reader comes and goes', async () => {
     await start()
     const { out, unread } = await openHeld(flood)

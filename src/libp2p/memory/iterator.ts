@@ -12,13 +12,23 @@ import type { Uint8ArrayList } from 'uint8arraylist'
 type Data = Uint8Array | Uint8ArrayList
 
 /**
+ * What the application works on is in the variable of its loop until it asks for
+ * the next one. Small pieces are not worth the trouble. In bytes.
+ */
+const LARGE = 16 * 1024
+
+type Waiting = PromiseWithResolvers<IteratorResult<Data, undefined>>
+
+/**
  * What has left the buffer of a stream and was not asked for yet
  */
 export interface Queued {
   bytes: number
+  /** What was asked for last, while the application works on it, in bytes */
+  inWork: number
   /** Why unread data of the stream was thrown away after it had closed */
   lost?: Error
-  /** Called after `bytes` has changed */
+  /** Called after one of these has changed */
   changed(): void
 }
 
@@ -29,7 +39,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private readonly stream: Stream
   private readonly queued: Queued
   private readonly queue: Data[] = []
-  private readonly waiting: Array<PromiseWithResolvers<IteratorResult<Data, undefined>>> = []
+  private readonly waiting: Waiting[] = []
   private state: 'new' | 'reading' | 'over' = 'new'
   /** No more data will come from the remote */
   private ended = false
@@ -59,7 +69,9 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       return { done: true, value: undefined }
     }
 
-    const next = Promise.withResolvers<IteratorResult<Data, undefined>>()
+    this.workDone()
+
+    const next: Waiting = Promise.withResolvers()
     this.waiting.push(next)
     this.deliver()
 
@@ -110,7 +122,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     const next = this.waiting.shift()
 
     if (next != null) {
-      next.resolve({ done: false, value: data })
+      this.handOver(next, data)
 
       return
     }
@@ -145,8 +157,8 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     while (this.waiting.length > 0 && this.queue.length > 0) {
       const data = this.queue.shift() as Data
       this.queued.bytes -= data.byteLength
+      this.handOver(this.waiting.shift() as Waiting, data)
       this.queued.changed()
-      this.waiting.shift()?.resolve({ done: false, value: data })
     }
 
     if (this.waiting.length === 0) {
@@ -158,6 +170,25 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       this.resume()
     } else if (this.ended && (this.stream.readBufferLength === 0 || !isReadable(this.stream))) {
       this.finish()
+    }
+  }
+
+  private handOver (next: Waiting, data: Data): void {
+    next.resolve({ done: false, value: data })
+
+    if (data.byteLength > LARGE) {
+      this.queued.inWork = data.byteLength
+      this.queued.changed()
+    }
+  }
+
+  /**
+   * The application asks for more, so it is done with what it had
+   */
+  private workDone (): void {
+    if (this.queued.inWork > 0) {
+      this.queued.inWork = 0
+      this.queued.changed()
     }
   }
 
@@ -178,6 +209,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private finish (): void {
     const wasReading = this.state === 'reading'
     this.state = 'over'
+    this.workDone()
 
     if (!wasReading) {
       return

@@ -103,7 +103,7 @@ export class StreamMemory implements BufferWatcher {
    * What has left the buffer of the stream and waits in one of ours
    */
   get queued (): Queued {
-    this.queue ??= { bytes: 0, changed: () => { this.onReadBuffer() } }
+    this.queue ??= { bytes: 0, inWork: 0, changed: () => { this.onReadBuffer() } }
 
     return this.queue
   }
@@ -119,8 +119,9 @@ export class StreamMemory implements BufferWatcher {
 
   onReadBuffer (): void {
     const { unread } = this
+    const held = unread + (this.queue?.inWork ?? 0)
 
-    if (unread === 0 && this.reading == null) {
+    if (held === 0 && this.reading == null) {
       return
     }
 
@@ -129,7 +130,7 @@ export class StreamMemory implements BufferWatcher {
       return
     }
 
-    if (unread === 0 && this.span != null) {
+    if (held === 0 && this.span != null) {
       this.context.leftBehind.end(this.span)
       this.span = undefined
 
@@ -142,7 +143,7 @@ export class StreamMemory implements BufferWatcher {
     // Unread bytes are here already. If they cannot be reserved the stream is
     // aborted, and throws them away.
     try {
-      this.reading.reservation.resize(unread, this.readPriority)
+      this.reading.reservation.resize(held, this.readPriority)
       this.reading.throttle.set(unread > 0 && this.isNegotiated)
     } catch (err: any) {
       this.stream.abort(err)

@@ -3,7 +3,7 @@
  * window while there is unread data.
  */
 
-import { lastGrant, restoreLastGrant } from './window.ts'
+import { lastGrant, restoreLastGrant, shrinkIfLate } from './window.ts'
 import type { Stream } from '@libp2p/interface'
 
 /**
@@ -78,6 +78,7 @@ export class Throttle {
 
     this.paused = false
     restoreLastGrant(this.stream, this.lastGrant)
+    shrinkIfLate(this.stream)
 
     try {
       this.resumeMuxer?.()

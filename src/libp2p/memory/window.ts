@@ -16,7 +16,12 @@ interface Window {
   mayBe(size: number): boolean
 }
 
-type WindowedStream = Stream & { recvWindow?: number, maxStreamWindowSize?: number, epochStart?: number }
+type WindowedStream = Stream & { recvWindow?: number, recvWindowCapacity?: number, maxStreamWindowSize?: number, epochStart?: number }
+
+/**
+ * What yamux grants a stream at first, in bytes
+ */
+const FIRST_WINDOW = 256 * 1024
 
 const windows = new WeakMap<object, Window>()
 
@@ -65,5 +70,19 @@ export function lastGrant (stream: WindowedStream): number | undefined {
 export function restoreLastGrant (stream: WindowedStream, at: number | undefined): void {
   if (at != null) {
     stream.epochStart = at
+  }
+}
+
+/**
+ * A reader who has let more than half of the window pile up is late. yamux doubles
+ * the window with the next frame that is read at once, for a late reader as well:
+ * one who reads all there is, and then waits, had a larger window every time. So
+ * late ones begin anew. It takes those who keep up a few frames to be back.
+ */
+export function shrinkIfLate (stream: WindowedStream): void {
+  const { recvWindow, recvWindowCapacity } = stream
+
+  if (recvWindow != null && recvWindowCapacity != null && recvWindowCapacity < recvWindow / 2) {
+    stream.recvWindow = Math.min(recvWindow, FIRST_WINDOW)
   }
 }
