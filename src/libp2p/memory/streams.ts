@@ -138,7 +138,7 @@ export class StreamMemory implements BufferWatcher {
     // Unread bytes are here already. If they cannot be reserved the stream is
     // aborted, and throws them away.
     try {
-      this.reading.reservation.resize(unread, this.readPriority)
+      this.reading.reservation.resize(unread, this.priority)
       this.reading.throttle.set(unread > 0)
     } catch (err: any) {
       this.stream.abort(err)
@@ -156,7 +156,7 @@ export class StreamMemory implements BufferWatcher {
     this.writing.joiner.grown()
 
     try {
-      this.writing.reservation.resize(length, writePriority)
+      this.writing.reservation.resize(length, this.priority)
     } catch (err: any) {
       this.stream.abort(err)
     }
@@ -167,6 +167,10 @@ export class StreamMemory implements BufferWatcher {
    */
   onClose (): void {
     const { unread } = this
+
+    // can never be sent, but js-libp2p keeps it for as long as the application
+    // refers to the stream
+    this.writing?.joiner.discard()
 
     if (unread === 0) {
       return
@@ -201,7 +205,10 @@ export class StreamMemory implements BufferWatcher {
     return this.stream.readBufferLength + (this.queue?.bytes ?? 0)
   }
 
-  private readonly readPriority = (): number => this.context.share.priorityFor(this.record.scope.peerScope)
+  /**
+   * What is unsent is what the remote does not take, and may have asked for
+   */
+  private readonly priority = (): number => this.context.share.priorityFor(this.record.scope.peerScope)
 
   private startReading (): Buffered & { throttle: Throttle } {
     // the buffer shrinks without a look at its maximum
@@ -217,11 +224,6 @@ export class StreamMemory implements BufferWatcher {
 
     return new Buffered(this.stream, 'writeBuffer', this.record.scope)
   }
-}
-
-/** The application is writing, not the remote */
-function writePriority (): number {
-  return ReservationPriority.Always
 }
 
 function leftBehindPriority (): number {
