@@ -13,6 +13,12 @@ import type { ConnectionRecord } from '../scope-map.ts'
 import type { MessageStream, StreamMuxer } from '@libp2p/interface'
 
 /**
+ * So much may be there that could not be reserved, in bytes. When the memory is
+ * full, streams are aborted: the frames that say so must not cost the connection.
+ */
+const CONTROL_FRAMES = 16 * 1024
+
+/**
  * For each form that a connection takes: raw, protected, encrypted. What does not
  * fit ends the connection, for nothing can be taken out of the middle of it.
  */
@@ -52,6 +58,8 @@ class ConnectionBuffers implements BufferWatcher {
       // the buffer shrinks without a look at its maximum
       this.connection.addEventListener('idle', () => { this.onWriteBuffer() })
       this.connection.addEventListener('drain', () => { this.onWriteBuffer() })
+      // can never be sent, but js-libp2p keeps it
+      this.connection.addEventListener('close', () => { this.writing?.joiner.discard() })
     }
 
     this.resize(this.writing, length)
@@ -68,7 +76,9 @@ class ConnectionBuffers implements BufferWatcher {
     try {
       buffered.reservation.resize(length, () => this.share.priorityFor(this.record.scope.peerScope))
     } catch (err: any) {
-      this.connection.abort(err)
+      if (length - buffered.reservation.held > CONTROL_FRAMES) {
+        this.connection.abort(err)
+      }
     }
   }
 }

@@ -10,7 +10,8 @@ import type { ResourceScope } from '../../core/types.ts'
 export const STEP = 4096
 
 export class Reservation {
-  private held = 0
+  /** In bytes */
+  held = 0
   private scope: ResourceScope
 
   constructor (scope: ResourceScope) {

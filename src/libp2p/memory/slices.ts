@@ -6,7 +6,7 @@
  * js-libp2p does not show its lists (`readBuffer` and `writeBuffer` are protected,
  * the `decoder` of yamux is private), and its public interface has no way to make
  * them smaller without handing the data over. So this reaches for them, changes
- * nothing but how the same bytes are stored, and does nothing where it finds none.
+ * how the same bytes are stored, and does nothing where it finds none.
  */
 
 import type { Uint8ArrayList } from 'uint8arraylist'
@@ -64,6 +64,13 @@ export class Joiner {
     if (this.byteLength > 0 && this.byteLength < SMALL) {
       this.join()
     }
+  }
+
+  /**
+   * Throws the list away
+   */
+  discard (): void {
+    this.list?.consume(this.list.byteLength)
   }
 
   private join (): void {

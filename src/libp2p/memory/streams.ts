@@ -143,7 +143,7 @@ export class StreamMemory implements BufferWatcher {
     // Unread bytes are here already. If they cannot be reserved the stream is
     // aborted, and throws them away.
     try {
-      this.reading.reservation.resize(held, this.readPriority)
+      this.reading.reservation.resize(held, this.priority)
       this.reading.throttle.set(unread > 0 && this.isNegotiated)
     } catch (err: any) {
       this.stream.abort(err)
@@ -161,7 +161,7 @@ export class StreamMemory implements BufferWatcher {
     this.writing.joiner.grown()
 
     try {
-      this.writing.reservation.resize(length, writePriority)
+      this.writing.reservation.resize(length, this.priority)
     } catch (err: any) {
       this.stream.abort(err)
     }
@@ -172,6 +172,10 @@ export class StreamMemory implements BufferWatcher {
    */
   onClose (): void {
     const { unread } = this
+
+    // can never be sent, but js-libp2p keeps it for as long as the application
+    // refers to the stream
+    this.writing?.joiner.discard()
 
     if (unread === 0) {
       return
@@ -214,7 +218,10 @@ export class StreamMemory implements BufferWatcher {
     return this.record.scope.protocolScope != null
   }
 
-  private readonly readPriority = (): number => this.context.share.priorityFor(this.record.scope.peerScope)
+  /**
+   * What is unsent is what the remote does not take, and may have asked for
+   */
+  private readonly priority = (): number => this.context.share.priorityFor(this.record.scope.peerScope)
 
   private startReading (): Buffered & { throttle: Throttle } {
     // the buffer shrinks without a look at its maximum
@@ -230,11 +237,6 @@ export class StreamMemory implements BufferWatcher {
 
     return new Buffered(this.stream, 'writeBuffer', this.record.scope)
   }
-}
-
-/** The application is writing, not the remote */
-function writePriority (): number {
-  return ReservationPriority.Always
 }
 
 function leftBehindPriority (): number {

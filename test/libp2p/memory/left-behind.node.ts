@@ -286,3 +286,34 @@ describe('unread data of a stream that has closed', () => {
     }
   })
 })
+
+describe('unsent data of a stream that has closed', () => {
+  let flood: Flood
+
+  afterEach(async () => {
+    await stopAll(flood.sender, flood.node)
+    await expectNothingHeld(managerOf(flood.node))
+  })
+
+  for (const [name, close] of Object.entries<(out: Stream) => Promise<void>>({
+    'was reset': async out => { out.abort(new Error('Aborted on purpose')) },
+    'lost its connection': async () => (flood.connection as any).maConn.close()
+  })) {
+    it(`which ${name} is not kept, though the application refers to the stream`, async () => {
+      flood = await createFlood()
+      const { out, unread: stream } = await openHeld(flood)
+      out.pause()
+
+      // more than the remote takes, and nobody waits
+      stream.send(pattern(8 * WINDOW))
+      await settle(flood)
+      expect(stream.writeBufferLength).to.be.greaterThan(4 * WINDOW)
+      expect(buffered(managerOf(flood.node))).to.equal(roundUp(stream.writeBufferLength))
+
+      await close(out)
+      await eventually(() => stream.writeStatus === 'closed')
+      expect(stream.writeBufferLength).to.equal(0)
+      expect(buffered(managerOf(flood.node))).to.equal(0)
+    })
+  }
+})
