@@ -3,7 +3,7 @@
  */
 
 import { PendingDials } from '../../src/libp2p/transport-manager.ts'
-import { eventually, held } from '../fixtures/nodes.ts'
+import { dropUnread, eventually, held } from '../fixtures/nodes.ts'
 import { ourListeners } from './ours.ts'
 import { currentTracer } from './tracer.ts'
 import type { End, Pair } from './pair.ts'
@@ -36,6 +36,7 @@ export async function leftovers (pair: Pair): Promise<string[]> {
   // for any more may still come to a connection
   await eventually(async () => {
     await pair.hangUp()
+    dropUnread(...pair.ends.flatMap(({ streams }) => streams))
 
     return remains(pair).length === 0
   }).catch(() => {})

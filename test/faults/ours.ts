@@ -7,8 +7,11 @@ import { getEventListeners } from 'node:events'
 
 const SOURCE = new URL('../../src/', import.meta.url).href
 
-/** What a call passes through: event targets, what js-libp2p makes of them, and what looks at it */
-const PASSED_THROUGH = /addEventListener \(|main-event|node:internal|\/test\/faults\/(ours|tracer)\./
+/**
+ * What a call passes through: event targets, what js-libp2p makes of them, what
+ * looks at it, and what we have in its place that passes on all listeners
+ */
+const PASSED_THROUGH = /addEventListener \(|main-event|node:internal|\/test\/faults\/(ours|tracer)\.|\/src\/libp2p\/memory\/byte-streams\./
 
 interface Listener {
   type: string

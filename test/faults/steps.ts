@@ -23,6 +23,7 @@ const TABLE: Record<Side, string> = {
     transportManager.dialTransportForMultiaddr > transport.dialFilter | dial
     connectionManager.openConnection > connectionGater.denyDialMultiaddr | dial | dial | dial | dial | dial | dial
     connectionManager.openConnection > manager.openConnection | dial
+    connectionManager.openConnection > connectionScope.reserveMemory | dial
     connectionManager.openConnection > transportManager.dial | dial | dial | dial | dial | dial | dial
     transportManager.dial > transport.dialFilter | dial
     transportManager.dial > transport.dial | dial | dial | dial | dial | dial | dial
@@ -51,6 +52,7 @@ const TABLE: Record<Side, string> = {
     peerStore.merge > datastore.put | end
     application > connection.newStream | stream | stream | stream | stream | stream | stream
     connection.newStream > manager.openStream | stream
+    connection.newStream > streamScope.reserveMemory | stream
     connection.newStream > muxer.createStream | stream | stream | stream | stream-message | stream | stream
     connection.newStream > stream.send | stream | - | stream | stream | stream | stream
     connection.newStream > registrar.getHandler | stream
@@ -69,6 +71,7 @@ const TABLE: Record<Side, string> = {
 
   listener: `
     accept > manager.openConnection | dial
+    accept > connectionScope.reserveMemory | dial
     accept > upgrader.upgradeInbound | dial | dial-message | dial | dial | dial | dial
     upgrader.upgradeInbound > connectionManager.acceptIncomingConnection | dial
     upgrader.upgradeInbound > connectionGater.denyInboundConnection | dial | dial | dial | dial | dial | dial
@@ -94,6 +97,9 @@ const TABLE: Record<Side, string> = {
     upgrader.upgradeInbound > connectionManager.getMaxConnections | end
     upgrader.upgradeInbound > connectionManager.afterUpgradeInbound | dial-message
     inbound stream > manager.openStream | stream
+    inbound stream > manager.viewSystem | stream
+    inbound stream > manager.viewSystem #2 | stream
+    inbound stream > streamScope.reserveMemory | stream
     inbound stream > registrar.getProtocols | stream
     inbound stream > stream.send | stream | - | - | dial-stream | dial-stream | dial-message
     inbound stream > stream.send #2 | stream | - | - | dial-stream | dial-stream | dial-message

@@ -52,10 +52,19 @@ const LISTENER = /^_?on(?!Drain$)[A-Z]/
 const NO_PARTS = new Set(['peerId', 'privateKey', 'nodeInfo', 'logger', 'events'])
 
 /**
- * What gives back or tells what is held cannot fail, others rely on that. Memory
- * is reserved and released when bytes come and go, which no two runs do alike.
+ * What gives back or tells what is held cannot fail, others rely on that
  */
-const NO_STEPS = new Set(['done', 'stat', 'reserveMemory', 'releaseMemory'])
+const NO_STEPS = new Set(['done', 'stat', 'releaseMemory'])
+
+/**
+ * Memory is reserved when bytes come, and scopes are looked at for that, which no
+ * two runs do alike. But what a connection or a stream costs from the beginning is
+ * reserved when it opens, once.
+ */
+const WHEN_OPENING = new Set(['reserveMemory', 'viewSystem', 'viewPeer'])
+
+/** What opens scopes in the source of this package */
+const OPENING = /\.(withBase|openScope) \(/
 
 /** What stands between the raw connection and a stream */
 const PLUMBING = new Set(['maConn', 'protected', 'encrypted', 'muxer'])
@@ -224,7 +233,9 @@ export class Tracer {
   private step (label: string, part: symbol, call: () => any): any {
     const frame: Frame = { tracer: this, label, part, parent: frames.getStore(), over: false }
 
-    if (NO_STEPS.has(label.split('.')[1])) {
+    const name = label.split('.')[1]
+
+    if (NO_STEPS.has(name) || (WHEN_OPENING.has(name) && !OPENING.test(new Error().stack ?? ''))) {
       return frames.run(frame, call)
     }
 
