@@ -97,7 +97,14 @@ function dropWhenClosed (maConn: MultiaddrConnection & { sendReset?(): void }): 
       return
     }
 
-    const timer = setTimeout(() => { maConn.sendReset?.() }, LINGER)
+    const timer = setTimeout(() => {
+      try {
+        maConn.sendReset?.()
+      } catch (err) {
+        // that of WebSockets throws always, the code it closes with is not allowed
+        maConn.log.error('could not drop a closed connection - %e', err)
+      }
+    }, LINGER)
     // must not keep the process alive, browsers have no such thing
     ;(timer as { unref?(): void }).unref?.()
   })
