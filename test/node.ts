@@ -1,4 +1,8 @@
 import './architecture.node.ts'
+import './compliance/connections.node.ts'
+import './compliance/encrypters.node.ts'
+import './compliance/muxers.node.ts'
+import './compliance/transports.node.ts'
 import './custom-manager.node.ts'
 import './factories.node.ts'
 import './libp2p/connection-gater.node.ts'
