@@ -3,25 +3,32 @@
  * upgrader and transport manager, and the default limits of a small machine.
  */
 
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify } from '@libp2p/identify'
 import suite from '@libp2p/interface-compliance-tests/transport'
 import { memory } from '@libp2p/memory'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
+import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { expect } from 'aegir/chai'
+import { createLibp2p } from 'libp2p'
 import { resourceManager } from '../../src/index.ts'
 import { describeBothWays } from '../fixtures/both-ways.ts'
-import { expectNothingHeld } from '../fixtures/nodes.ts'
+import { expectNothingHeld, stopAll } from '../fixtures/nodes.ts'
 import type { DefaultResourceManager, StreamManagementScope } from '../../src/index.ts'
-import type { Transport } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import type { TransportTestFixtures } from '@libp2p/interface-compliance-tests/transport'
 import type { Libp2pOptions } from 'libp2p'
 
 interface TransportCase {
   transports(): NonNullable<Libp2pOptions['transports']>
-  listen: string[]
   protocol: string
+  /** Two addresses */
+  listen?: string[]
+  /** Listens at two addresses of a relay instead */
+  relayed?: boolean
 }
 
 const CASES: Record<string, TransportCase> = {
@@ -39,10 +46,22 @@ const CASES: Record<string, TransportCase> = {
     transports: () => [memory()],
     listen: ['/memory/compliance-1', '/memory/compliance-2'],
     protocol: 'memory'
+  },
+  'circuit relay': {
+    transports: () => [circuitRelayTransport(), tcp()],
+    protocol: 'p2p-circuit',
+    relayed: true
+  },
+  'WebRTC-direct': {
+    transports: () => [webRTCDirect()],
+    listen: ['/ip4/127.0.0.1/udp/0/webrtc-direct', '/ip4/127.0.0.1/udp/0/webrtc-direct'],
+    protocol: 'webrtc-direct'
   }
 }
 
-function fixtures ({ transports, listen, protocol }: TransportCase, services: Libp2pOptions['services'] = {}): TransportTestFixtures {
+type Services = () => Libp2pOptions<any>['services']
+
+async function fixtures ({ transports, listen = [], protocol }: TransportCase, relays: Libp2p[], services: Services = () => ({})): Promise<TransportTestFixtures> {
   const matches = (address: any): boolean => address.getComponents().some(({ name }: any) => name === protocol)
   const matcher: any = { matches, exactMatch: matches }
 
@@ -51,27 +70,58 @@ function fixtures ({ transports, listen, protocol }: TransportCase, services: Li
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
-    services
+    services: { identify: identify(), ...services() }
   }
 
   return {
     dialer,
-    listener: { ...dialer, addresses: { listen } },
+    listener: {
+      ...dialer,
+      addresses: { listen: [...listen, ...relays.flatMap(relay => relay.getMultiaddrs().map(address => `${address}/p2p-circuit`))] }
+    },
     dialMultiaddrMatcher: matcher,
     listenMultiaddrMatcher: matcher
   }
 }
 
+/**
+ * @returns the relay, if there is to be one
+ */
+async function startRelays ({ relayed }: TransportCase, services: Services = () => ({})): Promise<Libp2p[]> {
+  if (relayed !== true) {
+    return []
+  }
+
+  return [await createLibp2p<any>({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionMonitor: { enabled: false },
+    // relayed connections are limited otherwise, and carry no ordinary streams
+    services: { identify: identify(), relay: circuitRelayServer({ reservations: { applyDefaultLimit: false } }), ...services() }
+  })]
+}
+
 for (const [name, transportCase] of Object.entries(CASES)) {
   describeBothWays(`compliance of ${name}`, {
     stock: () => {
+      const relays: Libp2p[] = []
+
       suite({
-        setup: async () => fixtures(transportCase),
-        teardown: async () => {}
+        setup: async () => {
+          relays.push(...await startRelays(transportCase))
+
+          return fixtures(transportCase, relays)
+        },
+        teardown: async () => {
+          await stopAll(...relays.splice(0))
+        }
       })
     },
 
     managed: () => {
+      const relays: Libp2p[] = []
       const managers: DefaultResourceManager[] = []
       const refusals: string[] = []
       let streams = 0
@@ -90,6 +140,7 @@ for (const [name, transportCase] of Object.entries(CASES)) {
 
         return manager
       }
+      const services: Services = () => ({ resourceManager: createManager })
 
       after(() => {
         // the suite sends two thousand messages over a stream each
@@ -97,9 +148,14 @@ for (const [name, transportCase] of Object.entries(CASES)) {
       })
 
       suite({
-        setup: async () => fixtures(transportCase, { resourceManager: createManager }),
+        setup: async () => {
+          relays.push(...await startRelays(transportCase, services))
+
+          return fixtures(transportCase, relays, services)
+        },
         teardown: async () => {
-          expect(managers).to.have.lengthOf(2)
+          expect(managers).to.have.lengthOf(2 + relays.length)
+          await stopAll(...relays.splice(0))
 
           for (const manager of managers.splice(0)) {
             await expectNothingHeld(manager)
