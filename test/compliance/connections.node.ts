@@ -9,7 +9,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
-import { pEvent } from 'p-event'
 import { describeBothWays } from '../fixtures/both-ways.ts'
 import { createNode, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { ECHO } from '../fixtures/pair.ts'
@@ -23,6 +22,12 @@ const UNKNOWN = '/unknown/1.0.0'
 interface ConnectionSetup {
   create(): Promise<Libp2p<any>>
   teardown(nodes: Array<Libp2p<any>>): Promise<void>
+}
+
+async function next<E = Event> (target: { addEventListener(type: any, listener: (event: any) => void, options: object): void }, type: 'close'): Promise<E> {
+  return new Promise(resolve => {
+    target.addEventListener(type, resolve, { once: true })
+  })
 }
 
 function suite ({ create, teardown }: ConnectionSetup): void {
@@ -70,7 +75,7 @@ function suite ({ create, teardown }: ConnectionSetup): void {
     expect(stream).to.include({ protocol: ECHO, direction: 'outbound', status: 'open' })
     expect(connection.streams).to.include(stream)
 
-    const closed = pEvent(stream, 'close')
+    const closed = next(stream, 'close')
     await stream.close()
     await closed
     expect(connection.streams).to.not.include(stream)
@@ -80,7 +85,7 @@ function suite ({ create, teardown }: ConnectionSetup): void {
   it('drops a stream that is aborted, on both sides', async () => {
     const stream = await connection.newStream(LIMITED)
     await eventually(() => streams.length === 1)
-    const closed = pEvent<'close', StreamCloseEvent>(streams[0], 'close')
+    const closed = next<StreamCloseEvent>(streams[0], 'close')
     stream.abort(new Error('Urk!'))
 
     expect(connection.streams).to.be.empty()
@@ -109,7 +114,7 @@ function suite ({ create, teardown }: ConnectionSetup): void {
   it('closes, with its streams', async () => {
     const stream = await connection.newStream(LIMITED)
     await eventually(() => streams.length === 1)
-    const ends = Promise.all([pEvent(connection, 'close'), pEvent(accepted, 'close'), pEvent(stream, 'close'), pEvent(streams[0], 'close')])
+    const ends = Promise.all([next(connection, 'close'), next(accepted, 'close'), next(stream, 'close'), next(streams[0], 'close')])
     streams[0].addEventListener('remoteCloseWrite', () => { streams[0].close().catch(() => {}) })
     await connection.close()
     await ends
@@ -125,7 +130,7 @@ function suite ({ create, teardown }: ConnectionSetup): void {
   it('is aborted, with its streams', async () => {
     const error = new Error('Urk!')
     const stream = await connection.newStream(ECHO)
-    const closed = pEvent<'close', StreamCloseEvent>(connection, 'close')
+    const closed = next<StreamCloseEvent>(connection, 'close')
     connection.abort(error)
 
     expect(await closed).to.include({ local: true, error })

@@ -11,7 +11,7 @@ import { describeBothWays } from '../fixtures/both-ways.ts'
 import { createManagedParts } from '../fixtures/managed-parts.ts'
 import { ENCRYPTERS, eventually, expectNothingHeld, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import type { ManagedParts } from '../fixtures/managed-parts.ts'
-import type { ConnectionEncrypter, Libp2p } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 
 for (const encrypter of Object.keys(ENCRYPTERS) as Array<keyof typeof ENCRYPTERS>) {
   describeBothWays(`compliance of the ${encrypter} encrypter`, {

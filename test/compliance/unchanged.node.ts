@@ -10,99 +10,16 @@ import { identify } from '@libp2p/identify'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
+import { connect, disconnected, EVENTS, follow, gater, GATES, identified, KEPT, tell } from '../fixtures/diary.ts'
 import { createNode, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { ECHO } from '../fixtures/pair.ts'
 import { PEER } from '../fixtures/peers.ts'
 import { pattern } from '../fixtures/transfer.ts'
+import type { World } from '../fixtures/diary.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
-import type { Connection, ConnectionGater, Libp2p, PrivateKey, Stream } from '@libp2p/interface'
+import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface'
 
-const KEPT = '/kept/1.0.0'
 const UNKNOWN = '/unknown/1.0.0'
-
-/** What a node tells, in order */
-type Diary = string[]
-
-interface World {
-  dialer: Libp2p<any>
-  listener: Libp2p<any>
-  diaries: { dialer: Diary, listener: Diary }
-  /** What the handler of KEPT at the listener has got */
-  streams: Stream[]
-  gaters: { dialer: ConnectionGater, listener: ConnectionGater }
-}
-
-const EVENTS = [
-  'certificate:provision',
-  'certificate:renew',
-  'connection:close',
-  'connection:open',
-  'connection:prune',
-  'peer:connect',
-  'peer:disconnect',
-  'peer:discovery',
-  'peer:identify',
-  'peer:reconnect-failure',
-  'start',
-  'stop',
-  'transport:close',
-  'transport:listening'
-] as const
-
-const GATES = [
-  'denyDialPeer',
-  'denyDialMultiaddr',
-  'denyInboundConnection',
-  'denyOutboundConnection',
-  'denyInboundEncryptedConnection',
-  'denyOutboundEncryptedConnection',
-  'denyInboundUpgradedConnection',
-  'denyOutboundUpgradedConnection'
-] as const
-
-function nameOf (err: any): string {
-  const inner = err?.errors == null ? '' : ` of ${err.errors.map(nameOf).join(', ')}`
-
-  return `${err?.name}: ${err?.message}${inner}`
-}
-
-/** Writes down what a stream or a connection tells from now on */
-function follow (diary: Diary, name: string, object: { status: string, addEventListener(type: any, listener: (event: any) => void): void }): void {
-  for (const type of ['close', 'end', 'drain', 'idle', 'remoteCloseRead', 'remoteCloseWrite']) {
-    object.addEventListener(type, event => {
-      diary.push(`${name} ${type} ${object.status} ${event.local ?? ''} ${event.error == null ? '' : nameOf(event.error)}`.trim())
-    })
-  }
-}
-
-/** Writes down how a promise ends */
-async function tell (diary: Diary, name: string, promise: Promise<any>): Promise<any> {
-  try {
-    const value = await promise
-    diary.push(`${name} done`)
-
-    return value
-  } catch (err) {
-    diary.push(`${name} rejected with ${nameOf(err)}`)
-  }
-}
-
-function count (diary: Diary, line: string): number {
-  return diary.filter(entry => entry === line).length
-}
-
-/** Identify goes on beside all else, and must be through */
-async function identified ({ diaries }: World): Promise<void> {
-  await eventually(() => Object.values(diaries).every(diary => count(diary, 'peer:identify') === count(diaries.dialer, 'connection:open')))
-}
-
-async function connect (world: World): Promise<{ connection: Connection, accepted: Connection }> {
-  const { dialer, listener } = world
-  const connection = await dialer.dial(listener.getMultiaddrs())
-  await identified(world)
-
-  return { connection, accepted: listener.getConnections(dialer.peerId)[0] }
-}
 
 const SCENARIOS: Record<string, (world: World) => Promise<void>> = {
   'connect, identify, talk and part': async world => {
@@ -286,23 +203,6 @@ describe('js-libp2p is the same with a resource manager', () => {
     keys.dialer = await generateKeyPair('Ed25519')
     keys.listener = await generateKeyPair('Ed25519')
   })
-
-  /** A gater that lets everything through and writes down what it was asked */
-  function gater (diary: Diary): ConnectionGater {
-    return Object.fromEntries(GATES.map(gate => [gate, async () => {
-      diary.push(`gater ${gate}`)
-
-      return false
-    }]))
-  }
-
-  /** All connections are gone, and all of that is told */
-  async function disconnected ({ dialer, diaries }: World): Promise<void> {
-    await Promise.all(dialer.getConnections().map(async connection => {
-      await connection.close().catch(err => { connection.abort(err) })
-    }))
-    await eventually(() => Object.values(diaries).every(diary => count(diary, 'connection:close') === count(diary, 'connection:open')))
-  }
 
   async function run (scenario: (world: World) => Promise<void>, create: (init: NodeInit) => Promise<Libp2p<any>>): Promise<World['diaries']> {
     const diaries: World['diaries'] = { dialer: [], listener: [] }

@@ -1,5 +1,3 @@
-/* eslint-disable no-loop-func */
-
 /**
  * @file Helia nodes as `createHelia` sets them up, but for what reaches out to
  * the world, exchange a file on the default limits: nothing of it may be refused.
