@@ -13,7 +13,7 @@ import type { Libp2p } from '@libp2p/interface'
  * Where an implementation of the interface can refuse
  */
 type Place = 'inbound connection' | 'outbound connection' | 'setPeer' |
-  'inbound stream' | 'outbound stream' | 'setProtocol' | 'setService' | 'reserveMemory'
+  'inbound stream' | 'outbound stream' | 'setProtocol' | 'setService' | 'reserveMemory' | 'viewPeer'
 
 class RefusedError extends Error {
   name = 'RefusedError'
@@ -38,6 +38,11 @@ class Own {
       this.ask(`${direction} stream`)
 
       return this.watch(this.counting.openStream(peer, direction))
+    },
+    viewPeer: (peer, fn) => {
+      this.ask('viewPeer')
+
+      return this.counting.viewPeer(peer, fn)
     }
   })
 
@@ -184,6 +189,21 @@ describe('a resource manager of the user', () => {
     expect(connection.status).to.equal('open')
 
     await connection.close()
+    await expectAllEmpty()
+  })
+
+  it('has its refusal to show the scope of a peer throw away what a closed stream holds', async () => {
+    const stream = await remote.dialProtocol(node.getMultiaddrs(), HELD)
+    await eventually(() => heldStreams(node).length === 1)
+    const [unread] = heldStreams(node)
+
+    stream.send(new Uint8Array(10_000))
+    await eventually(() => unread.readBufferLength === 10_000)
+
+    own.refuseAt = 'viewPeer'
+    await remote.hangUp(node.peerId)
+    await eventually(() => own.asked.includes('viewPeer'))
+    await eventually(() => unread.readBufferLength === 0)
     await expectAllEmpty()
   })
 

@@ -52,6 +52,9 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
 
     return await original(options)
   } catch (err: any) {
+    // one that was handed over, and then refused what a connection costs
+    record ??= hooks.scopes.connection(maConn)
+
     // not every transport closes what it could not upgrade
     maConn.abort(err)
     drop(maConn, record)

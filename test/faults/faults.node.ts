@@ -140,8 +140,8 @@ describe('faults at every step', function () {
         'a connection',
         'one of maConns',
         'one of streams',
-        'a listener on one of maConns',
-        'a listener on one of streams'
+        'a listener for close on maConn',
+        'a listener for close on stream'
       ]) {
         expect(open.some(left => left.startsWith(`${side}: ${expected}`))).to.equal(true, `${side}: ${expected}`)
       }

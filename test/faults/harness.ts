@@ -10,9 +10,8 @@ import { KINDS, runCase } from './faults.ts'
 import { Pair, SIDES } from './pair.ts'
 import { reasonAgainst } from './steps.ts'
 import type { Kind, Outcome } from './faults.ts'
-import type { Side } from './pair.ts'
+import type { PairInit, Side } from './pair.ts'
 import type { Step } from './tracer.ts'
-import type { NodeInit } from '../fixtures/nodes.ts'
 
 const psk = new Uint8Array(95)
 generateKey(psk)
@@ -20,12 +19,13 @@ generateKey(psk)
 /**
  * Between them they take every way through an upgrade
  */
-export const SETUPS: Record<string, NodeInit> = {
+export const SETUPS: Record<string, PairInit> = {
   // js-libp2p never stops the timer of a muxer whose connection is gone before it
   // is made, which would look like something of ours that is left
   'TCP, noise with early negotiation, yamux': { transport: 'tcp', encrypter: 'noise', options: { streamMuxers: [yamux({ enableKeepAlive: false })] } },
   'TCP in a private network, plaintext, mplex': { transport: 'tcp', encrypter: 'plaintext', muxer: 'mplex', options: { connectionProtector: preSharedKey({ psk }) } },
-  'memory, TLS, yamux': { transport: 'memory', encrypter: 'tls', muxer: 'yamux' }
+  'memory, TLS, yamux': { transport: 'memory', encrypter: 'tls', muxer: 'yamux' },
+  'a transport that asks first, TLS, yamux': { transport: 'memory', encrypter: 'tls', muxer: 'yamux', asksFirst: true }
 }
 
 export interface Recorded {
@@ -55,7 +55,7 @@ const ENOUGH = 10
 /**
  * All steps of one run without any fault
  */
-export async function recordSteps (init: NodeInit, managed: boolean = true): Promise<Recorded[]> {
+export async function recordSteps (init: PairInit, managed: boolean = true): Promise<Recorded[]> {
   const pair = await Pair.create(init, PATIENCE, managed)
   await pair.start()
   const recorded = SIDES.map(side => ({ side, steps: pair[side].tracer.record() }))
@@ -75,7 +75,7 @@ export async function recordSteps (init: NodeInit, managed: boolean = true): Pro
 /**
  * All faults that can be at these steps
  */
-export function casesOf (init: NodeInit, recorded: Recorded[]): Case[] {
+export function casesOf (init: PairInit, recorded: Recorded[]): Case[] {
   return recorded.flatMap(({ side, step }) => KINDS
     .filter(kind => reasonAgainst(init, side, step, kind) == null)
     .map(kind => ({ side, step, kind })))
@@ -89,13 +89,13 @@ export function nameOf ({ side, step, kind }: Case): string {
  * Runs cases, many at a time
  */
 export class Harness {
-  private readonly init: NodeInit
+  private readonly init: PairInit
   private readonly outcomes = new Map<string, PromiseWithResolvers<Outcome>>()
   private readonly pairs: Pair[] = []
   private readonly parts: Array<{ name: string, ref: WeakRef<object> }> = []
   private failed = 0
 
-  constructor (init: NodeInit) {
+  constructor (init: PairInit) {
     this.init = init
   }
 

@@ -12,6 +12,18 @@ import type { Tracer } from './tracer.ts'
 /** After which rate limits keep nothing, in milliseconds */
 const LONG = 10 * 60_000
 
+/** What a listener for it waits for comes to an end with the object */
+const ENDING = ['close', 'message', 'remoteCloseWrite']
+
+/**
+ * Whoever reserves memory for a buffer listens for it to shrink, for as long as
+ * the object is there: it is garbage once it has ended. One each is enough.
+ */
+const SHRINKING = ['end', 'idle', 'drain']
+
+/** Streams, and the forms that a connection takes */
+const BUFFERED = ['maConn', 'protected', 'encrypted', 'stream']
+
 /** By whose node it was that dialled */
 const pendingDials = new WeakMap<Tracer, Set<PendingDials>>()
 
@@ -103,10 +115,19 @@ function remainsOf (end: End): string[] {
     if (objects.some(({ status }) => status === 'open' || status === 'closing')) {
       left.push(`one of ${name}`)
     }
+  }
 
-    if (objects.some(object => ourListeners(object, 'close') > 0)) {
-      left.push(`a listener on one of ${name}`)
+  for (const { label, ref } of end.parts) {
+    const object: any = BUFFERED.includes(label) ? ref.deref() : undefined
+
+    if (object == null) {
+      continue
     }
+
+    left.push(
+      ...ENDING.filter(type => ourListeners(object, type) > 0).map(type => `a listener for ${type} on ${label}`),
+      ...SHRINKING.filter(type => ourListeners(object, type) > 1).map(type => `more than one listener for ${type} on ${label}`)
+    )
   }
 
   return left

@@ -8,6 +8,7 @@ import { createLibp2p as createStockLibp2p } from 'libp2p'
 import { createLibp2p, resourceManager } from '../../src/index.ts'
 import { nodeOptions } from '../fixtures/nodes.ts'
 import { portOf } from '../fixtures/sockets.ts'
+import { askingFirst } from './asking-first.ts'
 import { Tracer } from './tracer.ts'
 import { Wire } from './wire.ts'
 import type { DefaultResourceManager } from '../../src/index.ts'
@@ -30,6 +31,11 @@ export type Stage = typeof STAGES[number]
  * vain for sockets that are destroyed meanwhile.
  */
 const CLOSING = 250
+
+export interface PairInit extends NodeInit {
+  /** Whether the transport asks before it has a connection */
+  asksFirst?: boolean
+}
 
 export interface End {
   node: Libp2p<{ resourceManager: DefaultResourceManager }>
@@ -68,7 +74,7 @@ export class Pair {
    * `patience` is how long a node waits for the other one, in milliseconds. Not
    * `managed`, they have no resource managers.
    */
-  static async create (init: NodeInit, patience: number, managed: boolean = true): Promise<Pair> {
+  static async create (init: PairInit, patience: number, managed: boolean = true): Promise<Pair> {
     const wire = init.transport === 'memory' ? undefined : await Wire.create()
 
     return new Pair(await createEnd(init, patience, managed), await createEnd(init, patience, managed), patience, wire)
@@ -189,7 +195,7 @@ export class Pair {
   }
 }
 
-async function createEnd (init: NodeInit, patience: number, managed: boolean): Promise<End> {
+async function createEnd (init: PairInit, patience: number, managed: boolean): Promise<End> {
   const end: any = { maConns: [], streams: [], parts: [], accepting: new AbortController(), skew: 0 }
 
   end.tracer = new Tracer((label, part) => {
@@ -221,6 +227,10 @@ async function createEnd (init: NodeInit, patience: number, managed: boolean): P
       }
     }),
     services: {}
+  }
+
+  if (init.asksFirst === true) {
+    options.transports = options.transports?.map(transport => askingFirst(transport, end))
   }
 
   const instrumented = (components: any): any => {

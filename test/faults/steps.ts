@@ -10,9 +10,8 @@
 import { KINDS } from './faults.ts'
 import { STAGES } from './pair.ts'
 import type { Kind } from './faults.ts'
-import type { Side, Stage } from './pair.ts'
+import type { PairInit, Side, Stage } from './pair.ts'
 import type { Step } from './tracer.ts'
-import type { NodeInit } from '../fixtures/nodes.ts'
 
 // step | throws | throws late | abort | reset | silence | stop
 const TABLE: Record<Side, string> = {
@@ -27,6 +26,9 @@ const TABLE: Record<Side, string> = {
     connectionManager.openConnection > transportManager.dial | dial | dial | dial | dial | dial | dial
     transportManager.dial > transport.dialFilter | dial
     transportManager.dial > transport.dial | dial | dial | dial | dial | dial | dial
+    transport.dial > manager.openConnection | dial
+    transport.dial > manager.adoptConnection | dial
+    transport.dial > connectionScope.reserveMemory | dial
     transport.dial > upgrader.upgradeOutbound | dial | dial | dial | dial | dial | dial
     upgrader.upgradeOutbound > connectionGater.denyOutboundConnection | dial | dial | dial | dial | dial | dial
     upgrader.upgradeOutbound > connectionProtector.protect | dial | dial | dial | dial | dial | dial
@@ -70,6 +72,8 @@ const TABLE: Record<Side, string> = {
     connection.close > maConn.close | close | close | end | close-end | close-end | close-end`,
 
   listener: `
+    transport > manager.openConnection | dial
+    transport > manager.adoptConnection | dial
     accept > manager.openConnection | dial
     accept > connectionScope.reserveMemory | dial
     accept > upgrader.upgradeInbound | dial | dial-message | dial | dial | dial | dial
@@ -149,7 +153,7 @@ export function stepsInTable (): string[] {
 /**
  * Why a kind of fault cannot be at a step, if it cannot
  */
-export function reasonAgainst (init: NodeInit, side: Side, { name, returns }: Step, kind: Kind): string | undefined {
+export function reasonAgainst (init: PairInit, side: Side, { name, returns }: Step, kind: Kind): string | undefined {
   if (kind !== 'throws' && returns === 'at once') {
     return 'it returns at once: what happens meanwhile shows at the next step that does not'
   }

@@ -9,11 +9,14 @@ import { multiaddrConnectionPair } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
+import { isResourceLimitExceeded } from '../../src/index.ts'
 import { usesFileDescriptor } from '../../src/libp2p/connection-records.ts'
 import { facade } from '../../src/libp2p/override.ts'
+import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { createNode, eventually, expectNothingHeld, managerOf } from '../fixtures/nodes.ts'
 import { connectPair, ECHO, expectPairHoldsNothing, stopPair } from '../fixtures/pair.ts'
 import { OTHER_PEER, PEER } from '../fixtures/peers.ts'
+import { createWebSocketsNode, rawWebSocketServer, socketsOf, untilNoSockets, UPGRADES_AND_IGNORES } from '../fixtures/websockets.ts'
 import type { ConnectionManagementScope } from '../../src/index.ts'
 import type { Pair } from '../fixtures/pair.ts'
 import type { PrivateKey } from '@libp2p/interface'
@@ -233,6 +236,32 @@ describe('a transport', () => {
     await expectNothingHeld(managerOf(dialer))
     await dialer.stop()
     await listener.stop()
+  })
+
+  it('that hands a scope over without room for what a connection costs has the scope and the socket closed', async () => {
+    const server = await rawWebSocketServer(UPGRADES_AND_IGNORES)
+    const node = await createWebSocketsNode({ options: { addresses: { listen: [] } }, limits: { connection: { memory: 2 * BASE_MEMORY.connection } } })
+    const manager = managerOf(node)
+    const { upgrader } = (node as any).components
+    const { upgradeOutbound } = upgrader
+    const sockets: number[] = []
+
+    upgrader.upgradeOutbound = async (maConn: any, options: any) => {
+      const scope = manager.openConnection('outbound', true, maConn.remoteAddr)
+      scope.reserveMemory(BASE_MEMORY.connection + 1)
+      manager.adoptConnection(maConn, scope)
+      sockets.push(socketsOf(server.port).dialled.length)
+
+      return upgradeOutbound(maConn, options)
+    }
+
+    const err = await node.dial(server.address).catch(err => err)
+    expect(isResourceLimitExceeded(err)).to.be.true()
+    expect(sockets).to.deep.equal([1])
+    await untilNoSockets(server.port)
+    await expectNothingHeld(manager)
+    await node.stop()
+    await server.close()
   })
 
   for (const direction of ['inbound', 'outbound'] as const) {

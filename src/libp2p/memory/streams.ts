@@ -182,17 +182,21 @@ export class StreamMemory implements BufferWatcher {
     }
 
     this.reading ??= this.startReading()
-    this.span = this.context.leftBehind.begin(this.stream, this.record.scope.peerScope.peer)
-    this.reading.reservation.moveTo(this.span)
 
     // Garbage that has not been collected is reserved as well, and nobody knows
     // when it will be: it must not take all of the memory.
     try {
+      // a manager of the user may refuse even that
+      this.span = this.context.leftBehind.begin(this.stream, this.record.scope.peerScope.peer)
+      this.reading.reservation.moveTo(this.span)
       this.reading.reservation.resize(unread, leftBehindPriority)
     } catch (err: any) {
       // there is no stream to abort any more, but the data can be thrown away
-      this.context.leftBehind.end(this.span)
-      this.span = undefined
+      if (this.span != null) {
+        this.context.leftBehind.end(this.span)
+        this.span = undefined
+      }
+
       this.queued.lost = err
       this.stream.closeRead().catch(() => {})
     }
