@@ -4,7 +4,7 @@
  * be told its connection.
  */
 
-import { accountConnection } from './memory/connections.ts'
+import { accountConnection, joinCiphertext } from './memory/connections.ts'
 import { facade, override } from './override.ts'
 import type { FairShare } from './memory/fair-share.ts'
 import type { ScopeMap } from './scope-map.ts'
@@ -30,6 +30,7 @@ export function hookEncrypters (upgrader: Upgrader, scopes: ScopeMap, share: Fai
   return replaceAll(upgrader.getConnectionEncrypters(), encrypter => {
     const secured = (connection: MessageStream, result: SecuredConnection): SecuredConnection => {
       carry(connection, result.connection, scopes, share)
+      joinCiphertext(connection, result.connection)
 
       if (result.streamMuxer == null) {
         return result

@@ -6,6 +6,7 @@
  */
 
 import { Buffered } from './buffered.ts'
+import { Joiner } from './slices.ts'
 import { watchBuffers } from './watch.ts'
 import type { FairShare } from './fair-share.ts'
 import type { BufferWatcher } from './watch.ts'
@@ -84,14 +85,35 @@ class ConnectionBuffers implements BufferWatcher {
 }
 
 /**
- * What a yamux stream may send before it is granted more, in bytes
+ * noise keeps a message until all of it is there: 64 KiB, but each byte may come
+ * by itself and cost two hundred.
+ *
+ * @param raw - the encrypter listens to it already
  */
-const WINDOW = 256 * 1024
+export function joinCiphertext (raw: MessageStream, encrypted: MessageStream & { decoder?: object }): void {
+  // not every encrypter is written in JavaScript
+  if (encrypted.decoder == null) {
+    return
+  }
+
+  const rest = new Joiner(encrypted.decoder, 'buffer')
+
+  raw.addEventListener('message', () => {
+    rest.grown()
+    rest.shrunk()
+  })
+}
+
+/**
+ * A yamux frame with all that a stream may send before it is granted more, in
+ * bytes
+ */
+const FRAME = 12 + 256 * 1024
 
 /**
  * yamux keeps a frame until all of it is there, however large its header says it
- * is: only then does it compare it with the window. `onData` is public in
- * `AbstractStreamMuxer`; what it throws ends the connection.
+ * is: only then does it compare it with the window. mplex keeps up to 4 MiB.
+ * `onData` is public in `AbstractStreamMuxer`; what it throws ends the connection.
  */
 export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void, decoder?: object }, record: ConnectionRecord, share: FairShare): void {
   const onData = muxer.onData?.bind(muxer)
@@ -100,7 +122,8 @@ export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void,
     return
   }
 
-  const { joiner: rest, reservation } = new Buffered(muxer.decoder, 'buffer', record.scope)
+  const name = muxer.decoder != null && '_buffer' in muxer.decoder ? '_buffer' : 'buffer'
+  const { joiner: rest, reservation } = new Buffered(muxer.decoder, name, record.scope)
 
   const resize = (length: number): void => {
     if (record.ended) {
@@ -114,7 +137,8 @@ export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void,
     } catch (err) {
       // when others have used up the memory, a frame as any stream may send it
       // must not cost all streams of the connection; its own will have to ask
-      if (length > WINDOW || share.isExceededBy(peerScope)) {
+      if (length > FRAME || share.isExceededBy(peerScope)) {
+        rest.discard()
         throw err
       }
     }

@@ -4,9 +4,10 @@
  * it keeps all of the memory that it is a part of.
  *
  * js-libp2p does not show its lists (`readBuffer` and `writeBuffer` are protected,
- * the `decoder` of yamux is private), and its public interface has no way to make
- * them smaller without handing the data over. So this reaches for them, changes
- * how the same bytes are stored, and does nothing where it finds none.
+ * the decoders of yamux, mplex and noise are private), and its public interface
+ * has no way to make them smaller without handing the data over. So this reaches
+ * for them, changes how the same bytes are stored, and does nothing where it
+ * finds none.
  */
 
 import type { Uint8ArrayList } from 'uint8arraylist'
@@ -23,7 +24,7 @@ const SMALL = 1024
 
 type List = Pick<Uint8ArrayList, 'byteLength' | 'consume' | 'append'> & Iterable<Uint8Array>
 
-export type ListName = 'readBuffer' | 'writeBuffer' | 'buffer'
+export type ListName = 'readBuffer' | 'writeBuffer' | 'buffer' | '_buffer'
 
 /**
  * Joins the slices of a list when many small ones have been added
