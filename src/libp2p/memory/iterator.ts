@@ -5,17 +5,18 @@
  */
 
 import { StreamResetError } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
 import { ownBytes } from './slices.ts'
 import type { Stream, StreamMessageEvent } from '@libp2p/interface'
-import type { Uint8ArrayList } from 'uint8arraylist'
 
 type Data = Uint8Array | Uint8ArrayList
 
 /**
- * What the application works on is in the variable of its loop until it asks for
- * the next one. Small pieces are not worth the trouble. In bytes.
+ * A late reader gets what has piled up in pieces: the application still holds the
+ * last one while it waits for the next, in the variable of its loop, where nobody
+ * can account for it. In bytes.
  */
-const LARGE = 16 * 1024
+const PIECE = 64 * 1024
 
 type Waiting = PromiseWithResolvers<IteratorResult<Data, undefined>>
 
@@ -24,11 +25,9 @@ type Waiting = PromiseWithResolvers<IteratorResult<Data, undefined>>
  */
 export interface Queued {
   bytes: number
-  /** What was asked for last, while the application works on it, in bytes */
-  inWork: number
   /** Why unread data of the stream was thrown away after it had closed */
   lost?: Error
-  /** Called after one of these has changed */
+  /** Called after `bytes` has changed */
   changed(): void
 }
 
@@ -68,8 +67,6 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     if (this.state === 'over') {
       return { done: true, value: undefined }
     }
-
-    this.workDone()
 
     const next: Waiting = Promise.withResolvers()
     this.waiting.push(next)
@@ -122,7 +119,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     const next = this.waiting.shift()
 
     if (next != null) {
-      this.handOver(next, data)
+      next.resolve({ done: false, value: data })
 
       return
     }
@@ -155,10 +152,10 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
    */
   private deliver (): void {
     while (this.waiting.length > 0 && this.queue.length > 0) {
-      const data = this.queue.shift() as Data
-      this.queued.bytes -= data.byteLength
-      this.handOver(this.waiting.shift() as Waiting, data)
+      const value = this.takePiece()
+      this.queued.bytes -= value.byteLength
       this.queued.changed()
+      this.waiting.shift()?.resolve({ done: false, value })
     }
 
     if (this.waiting.length === 0) {
@@ -173,23 +170,19 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     }
   }
 
-  private handOver (next: Waiting, data: Data): void {
-    next.resolve({ done: false, value: data })
+  private takePiece (): Data {
+    const data = this.queue[0]
 
-    if (data.byteLength > LARGE) {
-      this.queued.inWork = data.byteLength
-      this.queued.changed()
-    }
-  }
+    if (data.byteLength <= PIECE) {
+      this.queue.shift()
 
-  /**
-   * The application asks for more, so it is done with what it had
-   */
-  private workDone (): void {
-    if (this.queued.inWork > 0) {
-      this.queued.inWork = 0
-      this.queued.changed()
+      return data
     }
+
+    const list = new Uint8ArrayList(data)
+    this.queue[0] = list.sublist(PIECE)
+
+    return list.sublist(0, PIECE)
   }
 
   private resume (): void {
@@ -209,7 +202,6 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private finish (): void {
     const wasReading = this.state === 'reading'
     this.state = 'over'
-    this.workDone()
 
     if (!wasReading) {
       return

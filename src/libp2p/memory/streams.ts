@@ -103,7 +103,7 @@ export class StreamMemory implements BufferWatcher {
    * What has left the buffer of the stream and waits in one of ours
    */
   get queued (): Queued {
-    this.queue ??= { bytes: 0, inWork: 0, changed: () => { this.onReadBuffer() } }
+    this.queue ??= { bytes: 0, changed: () => { this.onReadBuffer() } }
 
     return this.queue
   }
@@ -119,9 +119,8 @@ export class StreamMemory implements BufferWatcher {
 
   onReadBuffer (): void {
     const { unread } = this
-    const held = unread + (this.queue?.inWork ?? 0)
 
-    if (held === 0 && this.reading == null) {
+    if (unread === 0 && this.reading == null) {
       return
     }
 
@@ -130,7 +129,7 @@ export class StreamMemory implements BufferWatcher {
       return
     }
 
-    if (held === 0 && this.span != null) {
+    if (unread === 0 && this.span != null) {
       this.context.leftBehind.end(this.span)
       this.span = undefined
 
@@ -143,7 +142,7 @@ export class StreamMemory implements BufferWatcher {
     // Unread bytes are here already. If they cannot be reserved the stream is
     // aborted, and throws them away.
     try {
-      this.reading.reservation.resize(held, this.priority)
+      this.reading.reservation.resize(unread, this.priority)
       this.reading.throttle.set(unread > 0 && this.isNegotiated)
     } catch (err: any) {
       this.stream.abort(err)
@@ -177,7 +176,8 @@ export class StreamMemory implements BufferWatcher {
     // refers to the stream
     this.writing?.joiner.discard()
 
-    if (unread === 0) {
+    // who aborts a stream has no use for what it holds, js-libp2p throws it away
+    if (unread === 0 || this.stream.status === 'aborted') {
       return
     }
 
@@ -211,7 +211,10 @@ export class StreamMemory implements BufferWatcher {
   }
 
   private get unread (): number {
-    return this.stream.readBufferLength + (this.queue?.bytes ?? 0) + this.handedOver()
+    const here = this.stream.readBufferLength + (this.queue?.bytes ?? 0)
+
+    // a byte stream that reads no more does not tell whether it has read all
+    return this.record.ended ? here : here + this.handedOver()
   }
 
   /**
