@@ -4,8 +4,8 @@
  */
 
 import { facade } from '../../src/libp2p/override.ts'
-import type { DefaultResourceManager, Direction } from '../../src/index.ts'
 import type { Tracer } from './tracer.ts'
+import type { DefaultResourceManager, Direction } from '../../src/index.ts'
 import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 
 /**
