@@ -121,12 +121,22 @@ function withZeros (read: () => Values): () => Values {
  * buckets of a histogram. Those that hold nothing do not count.
  */
 function distribution (values: number[], buckets: readonly number[]): Values {
-  const held = values.filter(value => value > 0)
+  const counts = new Array<number>(buckets.length + 1).fill(0)
 
-  return Object.fromEntries([...buckets, Infinity].map(bucket => [
-    bucket === Infinity ? '+Inf' : `${bucket}`,
-    held.filter(value => value <= bucket).length
-  ]))
+  for (const value of values) {
+    if (value > 0) {
+      const i = buckets.findIndex(bucket => value <= bucket)
+      counts[i === -1 ? buckets.length : i]++
+    }
+  }
+
+  let sum = 0
+
+  return Object.fromEntries(counts.map((count, i) => {
+    sum += count
+
+    return [i < buckets.length ? `${buckets[i]}` : '+Inf', sum]
+  }))
 }
 
 function byName (stats: Map<string, ScopeStat>, field: keyof ScopeStat): Values {

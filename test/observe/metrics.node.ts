@@ -4,8 +4,9 @@ import { Registry } from 'prom-client'
 import Sinon from 'sinon'
 import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
 import { connect, createNode, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
-import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
+import { readUntil } from '../fixtures/prometheus-server.ts'
 import type { ScopeStat } from '../../src/index.ts'
+import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 
 const ECHO = '/echo/1.0.0'
 
@@ -190,15 +191,9 @@ describe('the metrics of a node', () => {
     await connection.newStream(ECHO)
     await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 1)
 
-    let stopped = false
-    const stopping = listener.stop().then(() => { stopped = true })
-
-    do {
+    await readUntil(listener.stop(), async () => {
       expect(await registry.metrics()).to.include('libp2p_resource_manager_system{resource="connections"}')
-      await new Promise(resolve => setImmediate(resolve))
-    } while (!stopped)
-
-    await stopping
+    })
     await eventually(async () => (await read('system')).connections === 0)
     expect(await read('protocol_inbound_streams')).to.have.property(ECHO, 0)
   })
