@@ -71,6 +71,7 @@ export type { ConcreteLimits, Limits, NamedKey, ScopeKey } from './limits/limits
 export type { LimitIncrease, Resources, ScalingLimit, ScalingLimits } from './limits/scaling.ts'
 export { meter } from './meter.ts'
 export type { MeterOptions } from './meter.ts'
+export type { RefusalCount } from './observe/refusals.ts'
 export type { NullResourceManager } from './null-resource-manager.ts'
 export type { CustomLimiter, ResourceManagerInit } from './options.ts'
 export type { DefaultResourceManager, EnforcedLimits, ResourceManagerComponents, ResourceManagerEvents } from './resource-manager.ts'

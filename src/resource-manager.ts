@@ -19,6 +19,7 @@ import { resolveLimits } from './limits/limits.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
+import { RefusalCounts } from './observe/refusals.ts'
 import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
@@ -29,6 +30,7 @@ import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
+import type { RefusalCount } from './observe/refusals.ts'
 import type { ResourceManagerInit } from './options.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
@@ -71,7 +73,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private readonly maxConnections?: number
   private readonly hooks: NodeHooks
   private readonly log?: Logger
-  private readonly countRefusal?: (refusal: ResourceLimitExceededError) => void
+  private readonly refused = new RefusalCounts()
   private readonly collectionInterval: number
   private timer?: ReturnType<typeof setInterval>
 
@@ -107,7 +109,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.registry = new ScopeRegistry(this.environment, this.source, this.admission, names)
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
     this.log = components?.logger.forComponent('libp2p:resource-manager')
-    this.countRefusal = components?.metrics == null ? undefined : registerMetrics(components.metrics, this)
+
+    if (components?.metrics != null) {
+      registerMetrics(components.metrics, this)
+    }
+
     this.hooks = new NodeHooks(this, { services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
     this.hooks.install()
 
@@ -276,6 +282,20 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   /**
+   * The scopes of all connections that have not ended, the oldest first
+   */
+  listConnections (): ConnectionScope[] {
+    return this.registry.listConnections()
+  }
+
+  /**
+   * How often each kind of limit has refused something
+   */
+  refusals (): RefusalCount[] {
+    return this.refused.entries()
+  }
+
+  /**
    * Removes the scopes of peers and protocols that nobody uses, which otherwise
    * happens every `collectionInterval`
    */
@@ -324,7 +344,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private observer (): ScopeObserver {
     return {
       blocked: err => {
-        this.countRefusal?.(err)
+        this.refused.add(err)
 
         if (this.log?.enabled === true) {
           this.log('%s', err.message)

@@ -34,6 +34,7 @@ export class ScopeRegistry implements NamedScopes {
   readonly environment: ScopeEnvironment
   readonly standard: Realm
   readonly allowlisted: Realm
+  readonly connections: ConnectionNode[] = []
 
   private limiter: Limiter
   private readonly services = new Map<string, ServiceNode>()
@@ -249,6 +250,13 @@ export class ScopeRegistry implements NamedScopes {
    */
   listProtocols (): string[] {
     return sortedNames(this.protocols)
+  }
+
+  /**
+   * Those that have not ended, the oldest first
+   */
+  listConnections (): ConnectionNode[] {
+    return this.connections.toSorted((a, b) => a.number - b.number)
   }
 
   /**

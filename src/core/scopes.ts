@@ -21,6 +21,8 @@ export interface NamedScopes {
   readonly environment: ScopeEnvironment
   /** Where connections and streams belong that no allowlist has let in */
   readonly standard: Realm
+  /** Those that have not ended, in no order */
+  readonly connections: ConnectionNode[]
   peerScope(peer: PeerId): PeerNode
   protocolScope(protocol: string): ProtocolNode
   serviceScope(service: string): ServiceNode
@@ -359,11 +361,12 @@ export class ServiceNode extends ScopeWithPeers<PerPeerNode> implements ServiceS
 export class ConnectionNode extends EndableScope implements ConnectionManagementScope {
   peerScope?: PeerNode
 
-  private readonly number: number
+  readonly number: number
   private readonly named: NamedScopes
   private readonly admission?: ConnectionAdmission
   private realm: Realm
   private allowlisted = false
+  private place = -1
 
   constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, admission?: ConnectionAdmission) {
     super(named.environment, limit)
@@ -418,6 +421,7 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
 
     own.fileDescriptors = fileDescriptors
     own.above = above
+    this.place = this.named.connections.push(this) - 1
 
     for (let i = 0; i < above.length; i++) {
       above[i].add(own)
@@ -487,6 +491,7 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     this.end()
+    this.leaveList()
     this.admission?.leave()
 
     if (this.allowlisted && this.peerScope !== undefined) {
@@ -496,6 +501,19 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
 
   [Symbol.dispose] (): void {
     this.done()
+  }
+
+  /**
+   * The last one takes the place: in a Set this would take half as long as the
+   * rest of the life of a connection
+   */
+  private leaveList (): void {
+    const last = this.named.connections.pop()
+
+    if (last !== undefined && last !== this) {
+      this.named.connections[this.place] = last
+      last.place = this.place
+    }
   }
 }
 

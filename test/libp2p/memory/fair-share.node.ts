@@ -1,4 +1,5 @@
 import { expect } from 'aegir/chai'
+import { ReservationPriority } from '../../../src/index.ts'
 import { createLibp2p } from 'libp2p'
 import { BASE_MEMORY } from '../../../src/limits/base-memory.ts'
 import { createNode, dropUnread, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../../fixtures/nodes.ts'
@@ -171,7 +172,8 @@ describe('peers that take all the memory they can get', () => {
       await modest.dial(node.getMultiaddrs(), { force: true })
       await eventually(() => node.getConnections(modest.peerId).length === 2)
       expect(streams.every(({ unread }) => unread.status === 'open')).to.be.true()
-      expect(refusals.slice(before)).to.be.empty()
+      // what greedy ones still try may be refused
+      expect(refusals.slice(before).filter(({ priority }) => priority !== ReservationPriority.Medium)).to.be.empty()
       expect(managerOf(node).stat().peers.get(`${modest.peerId}`)?.memory).to.equal(2 * BASE_MEMORY.connection + 8 * BASE_MEMORY.stream)
     })
   }

@@ -1,0 +1,99 @@
+/**
+ * @file What metrics are read from, and how it is read once for all of them.
+ */
+
+import { RESOURCES } from '../core/limit.ts'
+import type { RefusalCount } from './refusals.ts'
+import type { ScopeStats } from '../core/scope-registry.ts'
+import type { ConcreteLimit, ConnectionScope, Resource, ScopeStat } from '../core/types.ts'
+
+/** The scopes that there is one of */
+export const ROOTS = ['system', 'transient', 'allowlistedSystem', 'allowlistedTransient'] as const
+
+export type Root = typeof ROOTS[number]
+
+/**
+ * A resource manager, as far as metrics are read from it
+ */
+export interface Observed {
+  stat(): ScopeStats
+  limits(): Record<Root, ConcreteLimit>
+  listConnections(): ConnectionScope[]
+  refusals(): RefusalCount[]
+}
+
+/**
+ * All that is in use and all limits at one moment. Those who collect metrics ask
+ * for one after the other without a pause, so what was read is kept until the
+ * present task ends: metrics of one scrape agree, and thousands of scopes are gone
+ * through once.
+ */
+export class Snapshots {
+  private readonly observed: Observed
+  private readonly kept = new Map<keyof Observed, unknown>()
+
+  constructor (observed: Observed) {
+    this.observed = observed
+  }
+
+  get stat (): ScopeStats {
+    return this.once('stat', () => this.observed.stat())
+  }
+
+  get limits (): Record<Root, ConcreteLimit> {
+    return this.once('limits', () => this.observed.limits())
+  }
+
+  get refusals (): RefusalCount[] {
+    return this.once('refusals', () => this.observed.refusals())
+  }
+
+  /**
+   * Bytes of each open connection
+   */
+  get connectionMemory (): number[] {
+    return this.once('listConnections', () => this.observed.listConnections().map(scope => scope.stat().memory))
+  }
+
+  private once <T> (key: keyof Observed, read: () => T): T {
+    if (!this.kept.has(key)) {
+      if (this.kept.size === 0) {
+        queueMicrotask(() => { this.kept.clear() })
+      }
+
+      this.kept.set(key, read())
+    }
+
+    return this.kept.get(key) as T
+  }
+}
+
+/**
+ * The same eight words as in limits, so that use can be compared with them
+ */
+export function useOf (stat: ScopeStat): Record<Resource, number> {
+  return {
+    ...stat,
+    streams: stat.inboundStreams + stat.outboundStreams,
+    connections: stat.inboundConnections + stat.outboundConnections
+  }
+}
+
+/**
+ * A limit in numbers only
+ */
+export function numbersOf (limit: ConcreteLimit): Record<Resource, number> {
+  return Object.fromEntries(RESOURCES.map(resource => [resource, Number(limit[resource])])) as Record<Resource, number>
+}
+
+/**
+ * The buckets of go-libp2p for how many peers hold how much
+ *
+ * @see https://github.com/libp2p/go-libp2p/blob/v0.48.0/p2p/host/resource-manager/stats.go
+ */
+export const COUNT_BUCKETS: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 32, 64, 128, 256]
+
+/**
+ * The same in bytes
+ */
+export const MEMORY_BUCKETS: readonly number[] = [2 ** 10, 2 ** 12, 2 ** 15, 2 ** 20, 2 ** 25, 2 ** 28, 2 ** 29, 2 ** 30, 2 ** 31, 2 ** 32]
