@@ -1,6 +1,8 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
-import { ReservationPriority } from '../../../src/index.ts'
 import { createLibp2p } from 'libp2p'
+import { ReservationPriority } from '../../../src/index.ts'
 import { BASE_MEMORY } from '../../../src/limits/base-memory.ts'
 import { createNode, dropUnread, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../../fixtures/nodes.ts'
 import { handleHeld, HELD, heldStreams } from '../../fixtures/pair.ts'
