@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
 import { BASE_MEMORY } from '../../../src/limits/base-memory.ts'

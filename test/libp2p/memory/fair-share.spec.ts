@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { createResourceManager, ReservationPriority } from '../../../src/index.ts'
 import { FairShare } from '../../../src/libp2p/memory/fair-share.ts'

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file For a reader that is prompt, `for await` does what that of js-libp2p
  * does. Random scripts run against a node with a resource manager and one without.

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { buffered, eventually, expectNothingHeld, managerOf, stopAll } from '../../fixtures/nodes.ts'
 import { createFlood, openHeld, pattern, receive, settle, take } from '../../fixtures/transfer.ts'

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { yamux } from '@libp2p/yamux'
 import { expect } from 'aegir/chai'
 import { buffered, eventually, managerOf, stopAll } from '../../fixtures/nodes.ts'

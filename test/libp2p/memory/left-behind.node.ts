@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { byteStream } from '@libp2p/utils'
 import { expect } from 'aegir/chai'
 import { BASE_MEMORY } from '../../../src/limits/base-memory.ts'

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import { usedMemory } from '../../fixtures/memory.ts'
 import { buffered, eventually, managerOf, stopAll } from '../../fixtures/nodes.ts'

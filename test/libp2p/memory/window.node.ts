@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { byteStream } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { expect } from 'aegir/chai'
