@@ -35,7 +35,7 @@ export interface Queued {
  * Pauses the stream while nobody waits for data
  */
 export class StreamIterator implements AsyncGenerator<Data, undefined> {
-  private readonly stream: Stream
+  private readonly stream: Stream & { listenerCount?(type: string): number }
   private readonly queued: Queued
   private readonly queue: Data[] = []
   private readonly waiting: Waiting[] = []
@@ -237,15 +237,19 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   }
 
   /**
-   * Who reads the stream after this gets what was not asked for
+   * Who reads the stream after this gets what was not asked for. Who listens to it
+   * already has got it.
    */
   private giveBack (): void {
+    if (!isReadable(this.stream) || (this.stream.listenerCount?.('message') ?? 0) > 0) {
+      this.discard()
+
+      return
+    }
+
     for (const data of this.queue.splice(0).reverse()) {
       this.queued.bytes -= data.byteLength
-
-      if (isReadable(this.stream)) {
-        this.stream.unshift(data)
-      }
+      this.stream.unshift(data)
     }
 
     this.queued.changed()

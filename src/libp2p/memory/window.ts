@@ -45,8 +45,7 @@ const ACCESSOR: PropertyDescriptorMap & ThisType<{ recvWindow: number }> = {
 }
 
 /**
- * @param stream - a stream of any muxer
- * @param mayBe - whether a window of so many bytes could be held
+ * `mayBe` says whether a window of so many bytes could be held
  */
 export function limitWindow (stream: WindowedStream, mayBe: (size: number) => boolean): void {
   const { recvWindow, maxStreamWindowSize: maximum } = stream

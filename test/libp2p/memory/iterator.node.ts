@@ -90,6 +90,34 @@ describe('a slow reader with for await', () => {
     expect(MUCH - out.writeBufferLength - receiver.received).to.equal(held)
   })
 
+  it('that is prompt gets a chunk for each frame, and pauses nothing', async () => {
+    let pauses = 0
+    const pause = stream.pause.bind(stream)
+    stream.pause = () => {
+      pauses++
+      pause()
+    }
+    const chunks: number[] = []
+    const reading = (async () => {
+      for await (const data of stream) {
+        take(receiver, data)
+        chunks.push(data.byteLength)
+      }
+    })()
+
+    for (let i = 0; i < 20; i++) {
+      send(1_000 + i, receiver.received)
+      await settle(flood)
+    }
+
+    await out.close()
+    await reading
+    expect(chunks).to.deep.equal(Array.from({ length: 20 }, (_, i) => 1_000 + i))
+    expect(receiver.inOrder).to.be.true()
+    expect(pauses).to.equal(0)
+    expect(memory()).to.equal(0)
+  })
+
   it('gets what had come before it began', async () => {
     send(WINDOW)
     await eventually(() => stream.readBufferLength === WINDOW)
@@ -277,6 +305,26 @@ describe('a slow reader with for await', () => {
       expect(receiver).to.deep.equal({ received: MUCH, inOrder: true })
       expect(second).to.deep.equal({ received: MUCH, inOrder: true })
       await eventually(() => memory() === 0)
+    })
+
+    it('that asks no more, the other one gets everything when that one is told to return', async () => {
+      const forgotten = stream[Symbol.asyncIterator]()
+      void forgotten.next()
+      send(MUCH)
+      const listener = receive(stream)
+      await settle(flood)
+      await settle(flood)
+
+      // nobody can know that it will not ask again
+      expect(listener.received).to.be.below(MUCH)
+      expect(memory()).to.be.within(1, 2 * WINDOW)
+
+      await forgotten.return?.()
+      await eventually(() => listener.received >= MUCH)
+      await settle(flood)
+      // nothing comes a second time
+      expect(listener).to.deep.equal({ received: MUCH, inOrder: true })
+      expect(memory()).to.equal(0)
     })
 
     it('that listens, both get everything', async () => {
