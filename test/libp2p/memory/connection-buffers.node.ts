@@ -55,7 +55,8 @@ describe('a remote that makes the node answer and does not read', () => {
 
     while (await sendAll(attacker, batch)) {
       most = Math.max(most, unsent())
-      expect(buffered(managerOf(flood.node))).to.be.at.least(unsent())
+      // the last few control frames before the end are not reserved any more
+      expect(buffered(managerOf(flood.node))).to.be.at.least(Math.min(unsent(), LIMIT))
       expect(buffered(managerOf(flood.node))).to.be.at.most(LIMIT)
 
       if (most > LIMIT / 2 && measured == null) {

@@ -70,14 +70,6 @@ describe('peers that take all the memory they can get', () => {
       for (let i = 0; i < 20; i++) {
         await connection.newStream(HELD, { maxOutboundStreams: Infinity })
       }
-    },
-
-    'answers that they do not read': async ({ connection }) => {
-      rawOf(connection).pause()
-
-      for (let i = 0; i < 5; i++) {
-        await sendAll(encryptedOf(connection), pings(4_000))
-      }
     }
   }
 
