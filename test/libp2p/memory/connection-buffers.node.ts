@@ -17,6 +17,9 @@ const KiB = 1024
 const MiB = 1024 * KiB
 const LIMIT = 2 * MiB
 
+/** So much may be unsent that could not be reserved, so that streams can be reset */
+const CONTROL_FRAMES = 16 * KiB
+
 describe('a remote that makes the node answer and does not read', () => {
   let flood: Flood
   let honest: Libp2p<any>
@@ -55,8 +58,7 @@ describe('a remote that makes the node answer and does not read', () => {
 
     while (await sendAll(attacker, batch)) {
       most = Math.max(most, unsent())
-      // the last few control frames before the end are not reserved any more
-      expect(buffered(managerOf(flood.node))).to.be.at.least(Math.min(unsent(), LIMIT))
+      expect(buffered(managerOf(flood.node))).to.be.at.least(unsent() - CONTROL_FRAMES)
       expect(buffered(managerOf(flood.node))).to.be.at.most(LIMIT)
 
       if (most > LIMIT / 2 && measured == null) {
@@ -69,7 +71,7 @@ describe('a remote that makes the node answer and does not read', () => {
     expect(err).to.include({ name: 'ResourceLimitExceededError', resource: 'memory', limit: BASE_MEMORY.connection + LIMIT })
     expect(err.scope).to.match(/^conn-/)
     expect(refusals).to.include(err)
-    expect(most).to.be.within(LIMIT / 2, LIMIT)
+    expect(most).to.be.within(LIMIT / 2, LIMIT + CONTROL_FRAMES)
 
     await eventually(() => managerOf(flood.node).stat().system.inboundConnections === 1)
     expect(buffered(managerOf(flood.node))).to.equal(0)
@@ -141,7 +143,7 @@ describe('many streams of a connection to a remote that does not read', () => {
         return still
       })
 
-      expect(inStreams()).to.be.greaterThan(STREAMS / 2 * EACH)
+      expect(inStreams()).to.be.greaterThan(STREAMS / 10 * EACH)
       expect(connectionMemory()).to.be.within(inConnection(), inConnection() + 2 * 4 * KiB)
       expect(buffered(managerOf(flood.node))).to.be.within(inStreams() + inConnection(), inStreams() + inConnection() + (STREAMS + 2) * 4 * KiB)
       expect(connection.status).to.equal('open')
