@@ -7,7 +7,6 @@ import { BASE_MEMORY } from '../../../src/limits/base-memory.ts'
 import { createNode, dropUnread, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../../fixtures/nodes.ts'
 import { handleHeld, HELD, heldStreams } from '../../fixtures/pair.ts'
 import { openHeld, pattern, settle, take, WINDOW } from '../../fixtures/transfer.ts'
-import { encryptedOf, pings, rawOf, sendAll } from '../../fixtures/yamux-remote.ts'
 import type { ResourceLimitExceededError } from '../../../src/index.ts'
 import type { TestNode } from '../../fixtures/nodes.ts'
 import type { Flood, Receiver } from '../../fixtures/transfer.ts'
@@ -71,14 +70,6 @@ describe('peers that take all the memory they can get', () => {
     'streams that do nothing': async ({ connection }) => {
       for (let i = 0; i < 20; i++) {
         await connection.newStream(HELD, { maxOutboundStreams: Infinity })
-      }
-    },
-
-    'answers that they do not read': async ({ connection }) => {
-      rawOf(connection).pause()
-
-      for (let i = 0; i < 5; i++) {
-        await sendAll(encryptedOf(connection), pings(4_000))
       }
     }
   }
