@@ -54,13 +54,13 @@ class ConnectionBuffers implements BufferWatcher {
   onWriteBuffer (): void {
     const length = this.connection.writeBufferLength
 
-    if (this.writing == null && length > 0) {
+    if (this.writing == null && length > 0 && !this.record.ended) {
       this.writing = new Buffered(this.connection, 'writeBuffer', this.record.scope)
       // the buffer shrinks without a look at its maximum
       this.connection.addEventListener('idle', () => { this.onWriteBuffer() })
       this.connection.addEventListener('drain', () => { this.onWriteBuffer() })
       // can never be sent, but js-libp2p keeps it
-      this.connection.addEventListener('close', () => { this.writing?.joiner.discard() })
+      this.connection.addEventListener('close', () => { this.writing?.joiner.discard() }, { once: true })
     }
 
     this.resize(this.writing, length)
@@ -91,17 +91,21 @@ class ConnectionBuffers implements BufferWatcher {
  * @param raw - the encrypter listens to it already
  */
 export function joinCiphertext (raw: MessageStream, encrypted: MessageStream & { decoder?: object }): void {
-  // not every encrypter is written in JavaScript
-  if (encrypted.decoder == null) {
+  // not every encrypter is written in JavaScript, and a connection may have died
+  // in its handshake
+  if (encrypted.decoder == null || (raw.status !== 'open' && raw.status !== 'closing')) {
     return
   }
 
   const rest = new Joiner(encrypted.decoder, 'buffer')
 
-  raw.addEventListener('message', () => {
+  const onMessage = (): void => {
     rest.grown()
     rest.shrunk()
-  })
+  }
+
+  raw.addEventListener('message', onMessage)
+  raw.addEventListener('close', () => { raw.removeEventListener('message', onMessage) }, { once: true })
 }
 
 /**
