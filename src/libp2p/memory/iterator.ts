@@ -116,10 +116,9 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   }
 
   private readonly onMessage = ({ data }: StreamMessageEvent): void => {
-    const next = this.waiting.shift()
-
-    if (next != null) {
-      next.resolve({ done: false, value: data })
+    // all of it is asked for
+    if (this.waiting.length > 0 && this.queue.length === 0 && data.byteLength <= PIECE) {
+      this.waiting.shift()?.resolve({ done: false, value: data })
 
       return
     }
@@ -128,9 +127,10 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     this.queue.push(own)
     this.queued.bytes += own.byteLength
     this.queued.changed()
+    this.handOver()
 
-    // nobody waits: what comes now stays in the buffer of the stream
-    if (this.stream.readStatus === 'readable') {
+    // nobody waits for the rest: what comes now stays in the buffer of the stream
+    if (this.queue.length > 0 && this.stream.readStatus === 'readable') {
       this.paused = true
       this.stream.pause()
     }
@@ -151,12 +151,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
    * Gives to those who wait what there is, in order
    */
   private deliver (): void {
-    while (this.waiting.length > 0 && this.queue.length > 0) {
-      const value = this.takePiece()
-      this.queued.bytes -= value.byteLength
-      this.queued.changed()
-      this.waiting.shift()?.resolve({ done: false, value })
-    }
+    this.handOver()
 
     if (this.waiting.length === 0) {
       return
@@ -167,6 +162,15 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       this.resume()
     } else if (this.ended && (this.stream.readBufferLength === 0 || !isReadable(this.stream))) {
       this.finish()
+    }
+  }
+
+  private handOver (): void {
+    while (this.waiting.length > 0 && this.queue.length > 0) {
+      const value = this.takePiece()
+      this.queued.bytes -= value.byteLength
+      this.queued.changed()
+      this.waiting.shift()?.resolve({ done: false, value })
     }
   }
 

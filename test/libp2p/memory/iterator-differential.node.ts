@@ -27,6 +27,9 @@ interface Script {
   ending: keyof typeof ENDINGS
 }
 
+/** The iterator hands over no more at once, in bytes */
+const PIECE = 64 * 1024
+
 /** What an application could tell apart */
 interface Observed extends Receiver {
   /** Of the chunks that were sent alone */
@@ -97,7 +100,10 @@ async function run (flood: Flood, { early, messages, leaveAfter, ending }: Scrip
 
       for await (const data of stream) {
         take(observed, data)
-        observed.chunks.push(data.byteLength)
+
+        for (let rest = data.byteLength; rest > 0; rest -= PIECE) {
+          observed.chunks.push(Math.min(rest, PIECE))
+        }
 
         if (++taken === leaveAfter) {
           left = true
