@@ -148,7 +148,7 @@ describe('data that nobody reads', () => {
     })
   }
 
-  it('is handed over in small pieces by the iterator, for the application keeps the last one', async () => {
+  it('is handed over in small pieces to who begins late, for the application keeps the last one', async () => {
     await start()
     const { out, unread } = await openHeld(flood)
     const before = memoryOf(unread)
@@ -161,7 +161,11 @@ describe('data that nobody reads', () => {
 
     for await (const data of unread) {
       take(receiver, data)
-      largest = Math.max(largest, data.byteLength)
+
+      if (receiver.received <= held) {
+        largest = Math.max(largest, data.byteLength)
+      }
+
       // what was not handed over is still reserved
       expect(memoryOf(unread) - before).to.be.at.least(held - receiver.received)
 
@@ -182,27 +186,25 @@ describe('data that nobody reads', () => {
     // as with a remote that is far away: yamux takes a reader for one who keeps up
     // who reads within four times that
     ;(flood.node.getConnections()[0] as any).muxer.rtt = 1_000
-    out.send(pattern(2 * MUCH))
+    out.send(pattern(MUCH))
 
     const receiver: Receiver = { received: 0, inOrder: true }
-    let pieces = 0
     let most = 0
 
     for await (const data of unread) {
       take(receiver, data)
       most = Math.max(most, memoryOf(unread) - before)
 
-      if (receiver.received === 2 * MUCH) {
+      if (receiver.received === MUCH) {
         break
       }
 
-      if (++pieces % 4 === 0) {
-        await settle(flood)
-      }
+      await settle(flood)
     }
 
     expect(receiver.inOrder).to.be.true()
-    expect(most).to.be.within(1, 2 * WINDOW + STEP)
+    // half of what js-libp2p lets a stream have unread
+    expect(most).to.be.within(1, MUCH / 2 + STEP)
   })
 
   it('arrives when its reader comes and goes', async () => {

@@ -45,6 +45,8 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private error?: Error
   /** This iterator has paused the stream */
   private paused = false
+  /** The data that comes next has piled up */
+  private late = false
 
   constructor (stream: Stream, queued: Queued) {
     this.stream = stream
@@ -103,6 +105,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     }
 
     this.state = 'reading'
+    this.late = this.stream.readBufferLength > 0
     // may have been said before anybody listened
     this.ended = this.stream.remoteWriteStatus === 'closed'
 
@@ -116,8 +119,12 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   }
 
   private readonly onMessage = ({ data }: StreamMessageEvent): void => {
-    // all of it is asked for
-    if (this.waiting.length > 0 && this.queue.length === 0 && data.byteLength <= PIECE) {
+    const { late } = this
+    this.late = false
+
+    // Nobody who waits for what comes is late. js-libp2p sends up to a window in a
+    // frame, and would make the window no larger if the rest of it had to wait.
+    if (this.waiting.length > 0 && (!late || data.byteLength <= PIECE)) {
       this.waiting.shift()?.resolve({ done: false, value: data })
 
       return
@@ -191,6 +198,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
 
   private resume (): void {
     this.paused = false
+    this.late = this.stream.readBufferLength > 0
 
     // it may have closed, or somebody else has resumed it
     if (this.stream.readStatus === 'paused') {
