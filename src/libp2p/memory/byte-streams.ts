@@ -9,12 +9,26 @@
  * tells that everything was read: a message without data wakes it, and it looks.
  * Until then all that was handed over counts as unread, for a part of it cannot
  * be told from the rest.
+ *
+ * Nobody waits for more when there is no more to come. Little then counts as read,
+ * for most requests and answers are little. Much is read for as long as somebody
+ * looks.
  */
 
 import { Uint8ArrayList } from 'uint8arraylist'
 import type { Stream } from '@libp2p/interface'
 
 const LISTENER = 'byteStreamOnMessageListener'
+
+/**
+ * In bytes
+ */
+const LITTLE = 16 * 1024
+
+/**
+ * Who reads on after the end of a stream looks at least this often, in milliseconds
+ */
+const LOOK_INTERVAL = 1_000
 
 /**
  * So many steps of promises are between a message and the look of the `read` that
@@ -38,6 +52,8 @@ interface Watched extends Emitter {
   handedOver: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
+  /** Whether there was a look since the last check, undefined while there are no checks */
+  looked?: boolean
 }
 
 const watched = new WeakMap<object, Watched>()
@@ -91,19 +107,56 @@ const METHODS: PropertyDescriptorMap = {
   }
 }
 
+export interface HandedOver {
+  /** Bytes of which some may be unread */
+  readonly handedOver: number
+}
+
 /**
  * @param stream - a stream that is managed
  * @param onChange - called when unread data has become less
- * @returns how many bytes were handed over of which some may be unread
  */
-export function watchByteStreams (stream: Stream, onChange: () => void): () => number {
+export function watchByteStreams (stream: Stream, onChange: () => void): HandedOver {
   const { addEventListener, removeEventListener, dispatchEvent, closeRead } = stream
   const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no' }
 
   watched.set(stream, state)
   Object.defineProperties(stream, METHODS)
 
-  return () => state.handedOver
+  return state
+}
+
+/**
+ * Called when a stream has ended
+ */
+export function forgetWhenRead (stream: Stream): void {
+  const state = watched.get(stream)
+
+  if (state != null) {
+    readAtTheEnd(state)
+  }
+}
+
+/**
+ * Throws away what the byte streams of a stream hold. Who reads from them all the
+ * same gets an error. A byte stream does that itself when it has got more than it
+ * may hold, so it gets a message that says it is longer than any.
+ */
+export function discardHandedOver (stream: Stream): void {
+  const state = watched.get(stream)
+
+  if (state == null || state.handedOver === 0) {
+    return
+  }
+
+  const data = new Uint8ArrayList()
+  data.length = Number.MAX_SAFE_INTEGER
+
+  for (const listener of state.listening ?? []) {
+    listener({ data })
+  }
+
+  state.handedOver = 0
 }
 
 function look (stream: Stream, state: Watched): void {
@@ -111,14 +164,41 @@ function look (stream: Stream, state: Watched): void {
     return
   }
 
-  // nobody waits for more when there is no more to come
-  if (state.probing === 'now' || stream.remoteWriteStatus !== 'writable') {
+  if (state.probing === 'now') {
     read(state)
+  } else if (stream.remoteWriteStatus !== 'writable') {
+    readAtTheEnd(state)
   } else if (state.probing === 'no') {
     state.probing = 'soon'
     // when all that runs now is over, and with it this `read` unless it waits
     setTimeout(() => { void probe(state) }, 0)
   }
+}
+
+function readAtTheEnd (state: Watched): void {
+  if (state.handedOver <= LITTLE) {
+    read(state)
+  } else if (state.looked == null) {
+    waitForLooks(state)
+  } else {
+    state.looked = true
+  }
+}
+
+function waitForLooks (state: Watched): void {
+  state.looked = false
+
+  const timer: any = setTimeout(() => {
+    if (state.looked === true) {
+      waitForLooks(state)
+    } else {
+      state.looked = undefined
+      read(state)
+    }
+  }, LOOK_INTERVAL)
+
+  // a number in browsers
+  timer.unref?.()
 }
 
 /**

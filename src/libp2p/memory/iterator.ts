@@ -12,9 +12,9 @@ import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 type Data = Uint8Array | Uint8ArrayList
 
 /**
- * A late reader gets what has piled up in pieces: the application still holds the
- * last one while it waits for the next, in the variable of its loop, where nobody
- * can account for it. In bytes.
+ * Large data is handed over in pieces: the application still holds the last one
+ * while it waits for the next, in the variable of its loop, where nobody can
+ * account for it. js-libp2p sends up to a whole window at once. In bytes.
  */
 const PIECE = 64 * 1024
 
@@ -25,6 +25,8 @@ type Waiting = PromiseWithResolvers<IteratorResult<Data, undefined>>
  */
 export interface Queued {
   bytes: number
+  /** Iterators that have got it just now, and may be asked for it at once */
+  prompt: number
   /** Why unread data of the stream was thrown away after it had closed */
   lost?: Error
   /** Called after `bytes` has changed */
@@ -47,6 +49,8 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private paused = false
   /** The data that comes next has piled up */
   private late = false
+  /** Until it is over, this iterator is prompt */
+  private grace?: ReturnType<typeof setTimeout>
 
   constructor (stream: Stream, queued: Queued) {
     this.stream = stream
@@ -122,25 +126,60 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     const { late } = this
     this.late = false
 
-    // Nobody who waits for what comes is late. js-libp2p sends up to a window in a
-    // frame, and would make the window no larger if the rest of it had to wait.
-    if (this.waiting.length > 0 && (!late || data.byteLength <= PIECE)) {
+    if (this.waiting.length > 0 && data.byteLength <= PIECE) {
       this.waiting.shift()?.resolve({ done: false, value: data })
 
       return
     }
 
+    // who takes the other pieces as soon as it can is not late
+    if (this.waiting.length > 0 && !late) {
+      this.beginGrace()
+    } else {
+      this.endGrace()
+    }
+
     const own = ownBytes(data)
     this.queue.push(own)
-    this.queued.bytes += own.byteLength
-    this.queued.changed()
+    this.account(own.byteLength)
     this.handOver()
 
-    // nobody waits for the rest: what comes now stays in the buffer of the stream
+    if (this.grace == null) {
+      this.hold()
+    }
+  }
+
+  /**
+   * What is queued is not asked for: what comes now stays in the buffer of the
+   * stream
+   */
+  private readonly hold = (): void => {
+    this.endGrace()
+
     if (this.queue.length > 0 && this.stream.readStatus === 'readable') {
       this.paused = true
       this.stream.pause()
     }
+  }
+
+  private beginGrace (): void {
+    if (this.grace == null) {
+      this.grace = setTimeout(this.hold, 0)
+      this.queued.prompt++
+    }
+  }
+
+  private endGrace (): void {
+    if (this.grace != null) {
+      clearTimeout(this.grace)
+      this.grace = undefined
+      this.queued.prompt--
+    }
+  }
+
+  private account (bytes: number): void {
+    this.queued.bytes += bytes
+    this.queued.changed()
   }
 
   private readonly onEnd = (event: Event & { error?: Error }): void => {
@@ -175,8 +214,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   private handOver (): void {
     while (this.waiting.length > 0 && this.queue.length > 0) {
       const value = this.takePiece()
-      this.queued.bytes -= value.byteLength
-      this.queued.changed()
+      this.account(-value.byteLength)
       this.waiting.shift()?.resolve({ done: false, value })
     }
   }
@@ -241,11 +279,8 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
   }
 
   private discard (): void {
-    for (const data of this.queue.splice(0)) {
-      this.queued.bytes -= data.byteLength
-    }
-
-    this.queued.changed()
+    this.endGrace()
+    this.account(-this.queue.splice(0).reduce((sum, data) => sum + data.byteLength, 0))
   }
 
   /**
@@ -259,12 +294,9 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       return
     }
 
-    for (const data of this.queue.splice(0).reverse()) {
-      this.queued.bytes -= data.byteLength
-      this.stream.unshift(data)
-    }
-
-    this.queued.changed()
+    const queue = this.queue.toReversed()
+    this.discard()
+    queue.forEach(data => { this.stream.unshift(data) })
   }
 }
 

@@ -6,13 +6,14 @@
 
 import { ReservationPriority } from '../../core/types.ts'
 import { Buffered } from './buffered.ts'
-import { watchByteStreams } from './byte-streams.ts'
+import { discardHandedOver, forgetWhenRead, watchByteStreams } from './byte-streams.ts'
 import { drained } from './drain.ts'
 import { StreamIterator } from './iterator.ts'
 import { ownBytes } from './slices.ts'
 import { Throttle } from './throttle.ts'
 import { watchBuffers } from './watch.ts'
 import { limitWindow } from './window.ts'
+import type { HandedOver } from './byte-streams.ts'
 import type { FairShare } from './fair-share.ts'
 import type { Queued } from './iterator.ts'
 import type { LeftBehind } from './left-behind.ts'
@@ -83,8 +84,8 @@ export class StreamMemory implements BufferWatcher {
   private readonly record: StreamRecord
   private readonly context: StreamMemoryContext
   private readonly passOn?: (data: Data) => void
-  /** Bytes that a byte stream has taken and nobody has read */
-  private readonly handedOver: () => number
+  /** What byte streams have taken and nobody has read */
+  private readonly taken: HandedOver
   // hardly any stream buffers anything
   private reading?: Buffered & { throttle: Throttle }
   private writing?: Buffered
@@ -96,14 +97,14 @@ export class StreamMemory implements BufferWatcher {
     this.record = record
     this.context = context
     this.passOn = stream.onData
-    this.handedOver = watchByteStreams(stream, () => { this.onReadBuffer() })
+    this.taken = watchByteStreams(stream, () => { this.onReadBuffer() })
   }
 
   /**
    * What has left the buffer of the stream and waits in one of ours
    */
   get queued (): Queued {
-    this.queue ??= { bytes: 0, changed: () => { this.onReadBuffer() } }
+    this.queue ??= { bytes: 0, prompt: 0, changed: () => { this.onReadBuffer() } }
 
     return this.queue
   }
@@ -143,9 +144,11 @@ export class StreamMemory implements BufferWatcher {
     // aborted, and throws them away.
     try {
       this.reading.reservation.resize(unread, this.priority)
-      this.reading.throttle.set(unread > 0 && this.isNegotiated)
+      this.reading.throttle.set(unread > 0 && this.isNegotiated, this.isPrompt)
     } catch (err: any) {
+      this.queued.lost = err
       this.stream.abort(err)
+      discardHandedOver(this.stream)
     }
   }
 
@@ -170,14 +173,20 @@ export class StreamMemory implements BufferWatcher {
    * Called when the scope of the stream has ended
    */
   onClose (): void {
-    const { unread } = this
-
     // can never be sent, but js-libp2p keeps it for as long as the application
     // refers to the stream
     this.writing?.joiner.discard()
 
-    // who aborts a stream has no use for what it holds, js-libp2p throws it away
-    if (unread === 0 || this.stream.status === 'aborted') {
+    // js-libp2p goes on with what it has until its timeout
+    if (this.isNegotiated) {
+      forgetWhenRead(this.stream)
+    } else {
+      discardHandedOver(this.stream)
+    }
+
+    const { unread } = this
+
+    if (unread === 0) {
       return
     }
 
@@ -199,6 +208,7 @@ export class StreamMemory implements BufferWatcher {
 
       this.queued.lost = err
       this.stream.closeRead().catch(() => {})
+      discardHandedOver(this.stream)
     }
   }
 
@@ -211,10 +221,7 @@ export class StreamMemory implements BufferWatcher {
   }
 
   private get unread (): number {
-    const here = this.stream.readBufferLength + (this.queue?.bytes ?? 0)
-
-    // a byte stream that reads no more does not tell whether it has read all
-    return this.record.ended ? here : here + this.handedOver()
+    return this.stream.readBufferLength + (this.queue?.bytes ?? 0) + this.taken.handedOver
   }
 
   /**
@@ -223,6 +230,10 @@ export class StreamMemory implements BufferWatcher {
    */
   private get isNegotiated (): boolean {
     return this.record.scope.protocolScope != null
+  }
+
+  private get isPrompt (): boolean {
+    return this.queue !== undefined && this.queue.prompt > 0
   }
 
   /**

@@ -38,13 +38,16 @@ export class Throttle {
         // have data that nobody reads. Or who got that data has paused it again:
         // js-libp2p emits it first, and would tell the muxer to go on all the same.
         if (!this.on && stream.readStatus !== 'paused') {
-          this.resume()
+          this.resume(false)
         }
       }
     }
   }
 
-  set (on: boolean): void {
+  /**
+   * `prompt` is whether a reader takes the data piece by piece as fast as it can
+   */
+  set (on: boolean, prompt: boolean): void {
     this.on = on
 
     // a stream that is paused is the affair of who has paused it
@@ -55,7 +58,7 @@ export class Throttle {
     if (on) {
       this.pause()
     } else {
-      this.resume()
+      this.resume(prompt)
     }
   }
 
@@ -67,7 +70,7 @@ export class Throttle {
     }
   }
 
-  private resume (): void {
+  private resume (prompt: boolean): void {
     const { status } = this.stream
 
     // to resume twice would make the window grow twice, and a stream that is gone
@@ -78,7 +81,10 @@ export class Throttle {
 
     this.paused = false
     restoreLastGrant(this.stream, this.lastGrant)
-    shrinkIfLate(this.stream)
+
+    if (!prompt) {
+      shrinkIfLate(this.stream)
+    }
 
     try {
       this.resumeMuxer?.()

@@ -305,6 +305,9 @@ describe('the window of a stream', () => {
       setRoundTrip(60_000)
       const receiver: Receiver = { received: 0, inOrder: true }
       const TOTAL = 2 * MUCH
+      const memory = (): number => managerOf(flood.node).streamScope(stream)?.stat().memory ?? NaN
+      const before = memory()
+      let slow = false
       let held = 0
       send(TOTAL)
 
@@ -315,9 +318,11 @@ describe('the window of a stream', () => {
           break
         }
 
-        if (receiver.received > MUCH) {
+        slow ||= windowOf(stream) === MAXIMUM / 2
+
+        if (slow) {
           await settle(flood)
-          held = Math.max(held, stream.readBufferLength)
+          held = Math.max(held, memory() - before)
         }
       }
 
