@@ -138,6 +138,21 @@ export function forgetWhenRead (stream: Stream): void {
 }
 
 /**
+ * Called when a stream has ended before its protocol was negotiated. Who negotiates
+ * reads what has come, an agreement maybe. Names of protocols are little: much is
+ * nothing that anybody waits for, and js-libp2p would keep it until its timeout.
+ */
+export function forgetNames (stream: Stream): void {
+  const state = watched.get(stream)
+
+  if (state != null && state.handedOver <= LITTLE) {
+    read(state)
+  } else {
+    discardHandedOver(stream)
+  }
+}
+
+/**
  * Throws away what the byte streams of a stream hold. Who reads from them all the
  * same gets an error. A byte stream does that itself when it has got more than it
  * may hold, so it gets a message that says it is longer than any.

@@ -6,7 +6,7 @@
 
 import { ReservationPriority } from '../../core/types.ts'
 import { Buffered } from './buffered.ts'
-import { discardHandedOver, forgetWhenRead, watchByteStreams } from './byte-streams.ts'
+import { discardHandedOver, forgetNames, forgetWhenRead, watchByteStreams } from './byte-streams.ts'
 import { drained } from './drain.ts'
 import { StreamIterator } from './iterator.ts'
 import { ownBytes } from './slices.ts'
@@ -177,11 +177,10 @@ export class StreamMemory implements BufferWatcher {
     // refers to the stream
     this.writing?.joiner.discard()
 
-    // js-libp2p goes on with what it has until its timeout
     if (this.isNegotiated) {
       forgetWhenRead(this.stream)
     } else {
-      discardHandedOver(this.stream)
+      forgetNames(this.stream)
     }
 
     const { unread } = this
