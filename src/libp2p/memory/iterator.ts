@@ -12,11 +12,18 @@ import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 type Data = Uint8Array | Uint8ArrayList
 
 /**
- * Large data is handed over in pieces: the application still holds the last one
- * while it waits for the next, in the variable of its loop, where nobody can
- * account for it. js-libp2p sends up to a whole window at once. In bytes.
+ * The application still holds what it got last while it waits for more, in the
+ * variable of its loop, where nobody can account for it. js-libp2p sends up to a
+ * whole window at once, so that would be far more than the stream itself. Large
+ * data is handed over in pieces of at most this many bytes ...
  */
 const PIECE = 64 * 1024
+
+/** ... and what is no more than this in one piece ... */
+const SMALL = 16 * 1024
+
+/** ... and what is more ends with a piece of this many, a copy of its own */
+const LAST = 4 * 1024
 
 type Waiting = PromiseWithResolvers<IteratorResult<Data, undefined>>
 
@@ -126,8 +133,8 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
     const { late } = this
     this.late = false
 
-    if (this.waiting.length > 0 && data.byteLength <= PIECE) {
-      this.waiting.shift()?.resolve({ done: false, value: data })
+    if (this.waiting.length > 0 && data.byteLength <= SMALL) {
+      this.waiting.shift()?.resolve({ done: false, value: ownBytes(data) })
 
       return
     }
@@ -221,17 +228,20 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
 
   private takePiece (): Data {
     const data = this.queue[0]
+    const { byteLength } = data
+    const last = this.queue.length === 1
 
-    if (data.byteLength <= PIECE) {
+    if (byteLength <= SMALL || (byteLength <= PIECE && !last)) {
       this.queue.shift()
 
-      return data
+      return ownBytes(data)
     }
 
     const list = new Uint8ArrayList(data)
-    this.queue[0] = list.sublist(PIECE)
+    const length = byteLength > PIECE ? PIECE : byteLength - LAST
+    this.queue[0] = list.sublist(length)
 
-    return list.sublist(0, PIECE)
+    return list.sublist(0, length)
   }
 
   private resume (): void {

@@ -11,6 +11,9 @@ import type { Uint8ArrayList } from 'uint8arraylist'
 const MUCH = 4 * 1024 * 1024
 const CHUNK = 64 * 1024
 
+/** No more than this is handed over in one piece */
+const ONE_PIECE = 16 * 1024
+
 describe('a slow reader with for await', () => {
   let flood: Flood
   let out: Stream
@@ -217,13 +220,13 @@ describe('a slow reader with for await', () => {
       let taken = false
       stream.pause()
       const next = takeOne(iterator).then(() => { taken = true })
-      send(CHUNK)
-      await eventually(() => stream.readBufferLength === CHUNK)
+      send(ONE_PIECE)
+      await eventually(() => stream.readBufferLength === ONE_PIECE)
       expect(taken).to.be.false()
 
       stream.resume()
       await next
-      expect(receiver).to.deep.equal({ received: CHUNK, inOrder: true })
+      expect(receiver).to.deep.equal({ received: ONE_PIECE, inOrder: true })
     })
 
     it('at any time gets everything', async () => {

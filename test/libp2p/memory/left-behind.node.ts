@@ -180,7 +180,8 @@ describe('unread data of a stream that has closed', () => {
     }
 
     expect(receiver.inOrder).to.be.true()
-    expect(expected).to.have.lengthOf(2)
+    // the last 4 KiB are a piece of their own
+    expect(expected).to.have.lengthOf(3)
     expect(memory()).to.equal(0)
   })
 

@@ -235,7 +235,11 @@ describe('the window of a stream', () => {
 
     for (const [name, read] of Object.entries<(stream: Stream) => void>({
       'a listener that comes late': stream => { stream.addEventListener('message', () => {}) },
-      'an iterator that asks again': stream => { void stream[Symbol.asyncIterator]().next() },
+      'an iterator that asks again': stream => {
+        const iterator = stream[Symbol.asyncIterator]()
+        // two pieces, and more
+        void iterator.next().then(async () => iterator.next()).then(async () => iterator.next())
+      },
       'who has paused it': stream => {
         stream.pause()
         stream.addEventListener('message', () => {})
