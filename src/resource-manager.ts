@@ -7,6 +7,7 @@ import { serviceCapabilities } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
 import { Admission } from './admission/admission.ts'
 import { InvalidLimitError } from './core/errors.ts'
+import { every } from './core/every.ts'
 import { ObservingEnvironment } from './core/observing.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
@@ -19,6 +20,8 @@ import { resolveLimits } from './limits/limits.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
+import { nearLimits } from './observe/near-limits.ts'
+import { openConnection, openStream } from './observe/open-scopes.ts'
 import { RefusalCounts } from './observe/refusals.ts'
 import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { warn } from './warn.ts'
@@ -30,6 +33,8 @@ import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
+import type { NearLimit } from './observe/near-limits.ts'
+import type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
 import type { RefusalCount } from './observe/refusals.ts'
 import type { ResourceManagerInit } from './options.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
@@ -59,6 +64,18 @@ export type EnforcedLimits = ConcreteLimits & Required<AdmissionLimits>
  */
 const DEFAULT_HEADROOM = 2
 
+/**
+ * Which part of a limit is near it
+ *
+ * @default 0.8
+ */
+const DEFAULT_NEAR = 0.8
+
+/**
+ * How often the age of what is open is counted, in milliseconds
+ */
+const SECOND = 1_000
+
 export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEvents> implements ResourceManager, Startable {
   /**
    * Addresses that may still connect when the ordinary limits refuse, can be
@@ -75,7 +92,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private readonly log?: Logger
   private readonly refused = new RefusalCounts()
   private readonly collectionInterval: number
-  private timer?: ReturnType<typeof setInterval>
+  private stopTimers?: () => void
 
   /**
    * Without the components of a node it is the accounting alone.
@@ -189,8 +206,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
 
   close (): void {
     this.admission.stop()
-    clearInterval(this.timer)
-    this.timer = undefined
+    this.stopTimers?.()
+    this.stopTimers = undefined
   }
 
   /**
@@ -289,6 +306,34 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   /**
+   * All connections that have not ended, the oldest first: who has them, for how
+   * long, what they hold
+   */
+  openConnections (): OpenConnection[] {
+    return this.registry.listConnections().map(scope => openConnection(scope, this.registry.seconds))
+  }
+
+  /**
+   * All streams that have not ended, the oldest first
+   */
+  openStreams (): OpenStream[] {
+    return this.registry.listStreams().map(scope => openStream(scope, this.registry.seconds))
+  }
+
+  /**
+   * The scopes that use at least this fraction of a limit, the fullest first
+   *
+   * @throws {InvalidLimitError} if it is not a number from 0 to 1
+   */
+  nearLimits (fraction: number = DEFAULT_NEAR): NearLimit[] {
+    if (!(fraction >= 0 && fraction <= 1)) {
+      throw new InvalidLimitError('fraction', fraction, 'a number from 0 to 1')
+    }
+
+    return nearLimits(this.registry.allScopes(), fraction)
+  }
+
+  /**
    * How often each kind of limit has refused something
    */
   refusals (): RefusalCount[] {
@@ -363,11 +408,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private startCollection (): void {
     this.admission.start()
 
-    if (this.timer != null) {
+    if (this.stopTimers != null) {
       return
     }
 
-    this.timer = setInterval(() => {
+    const stopCollection = every(this.collectionInterval, () => {
       this.removeUnusedScopes()
       this.admission.removeIdle()
 
@@ -378,9 +423,14 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
           this.log?.error('the limits stay as they are, since the limiter failed - %e', err)
         }
       }
-    }, this.collectionInterval)
-    // must not keep the process alive, browsers have no such thing
-    ;(this.timer as { unref?(): void }).unref?.()
+    })
+
+    const stopClock = every(SECOND, () => { this.registry.seconds++ })
+
+    this.stopTimers = () => {
+      stopCollection()
+      stopClock()
+    }
   }
 
   /**

@@ -159,7 +159,7 @@ export class Admission implements StreamAdmission {
   }
 
   connection (direction: Direction, endpoint: Multiaddr): ConnectionAdmission {
-    return new AddressAdmission(direction, ipOf(endpoint), this)
+    return new AddressAdmission(direction, endpoint, this)
   }
 
   mustVerify (endpoint: Multiaddr): boolean {
@@ -184,14 +184,16 @@ type Gates = Pick<Admission, 'allowlist' | 'subnets' | 'connectionRates' | 'proc
  * limit by address and no allowlist.
  */
 class AddressAdmission implements ConnectionAdmission {
+  readonly endpoint: Multiaddr
   private readonly direction: Direction
   private readonly ip?: IpAddress
   private readonly gates: Gates
   private entered = false
 
-  constructor (direction: Direction, ip: IpAddress | undefined, gates: Gates) {
+  constructor (direction: Direction, endpoint: Multiaddr, gates: Gates) {
     this.direction = direction
-    this.ip = ip
+    this.endpoint = endpoint
+    this.ip = ipOf(endpoint)
     this.gates = gates
   }
 

@@ -5,6 +5,7 @@
  */
 
 import { refusal } from '../core/errors.ts'
+import { every } from '../core/every.ts'
 import type { ResourceLimitExceededError } from '../core/errors.ts'
 
 /**
@@ -32,7 +33,7 @@ export class ProcessMemory {
   exceeded = false
 
   private current = 0
-  private timer?: ReturnType<typeof setInterval>
+  private stopTimer?: () => void
   private readonly init: ProcessMemoryInit
 
   constructor (init: ProcessMemoryInit) {
@@ -40,19 +41,17 @@ export class ProcessMemory {
   }
 
   start (): void {
-    if (this.timer != null || this.init.limit === Infinity) {
+    if (this.stopTimer != null || this.init.limit === Infinity) {
       return
     }
 
-    this.timer = setInterval(() => { this.look() }, BEAT)
-    // must not keep the process alive, browsers have no such thing
-    ;(this.timer as { unref?(): void }).unref?.()
+    this.stopTimer = every(BEAT, () => { this.look() })
     this.look()
   }
 
   stop (): void {
-    clearInterval(this.timer)
-    this.timer = undefined
+    this.stopTimer?.()
+    this.stopTimer = undefined
   }
 
   look (): void {

@@ -3,6 +3,8 @@
  */
 
 import type { ConcreteLimit, Direction, Resource, ScopeKind } from './types.ts'
+import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 
 /**
  * Where limits are: in scopes, or in the gates before them that count
@@ -12,6 +14,16 @@ import type { ConcreteLimit, Direction, Resource, ScopeKind } from './types.ts'
 export type RefusalKind = ScopeKind | 'subnet' | 'rate' | 'process'
 
 export type RefusedResource = Resource | 'connectionsPerSecond' | 'inboundStreamsPerSecond'
+
+/**
+ * Who something is reserved for, as far as it is known
+ */
+export interface Remote {
+  /** Unset until the handshake of a connection has shown it */
+  readonly peer?: PeerId
+  /** The address of a connection */
+  readonly endpoint?: Multiaddr
+}
 
 /**
  * Everything that is known of a refusal
@@ -78,6 +90,12 @@ export class ResourceLimitExceededError extends Error implements RefusalDetail {
    * False if refusals are only observed: then nothing was refused
    */
   enforced = true
+
+  /** The peer it was asked for, unset until the handshake has shown it */
+  peer?: PeerId
+
+  /** The address of the connection it was asked for */
+  endpoint?: Multiaddr
 
   constructor (detail: RefusalDetail) {
     super(explain(detail))

@@ -7,7 +7,7 @@ import { Account } from './account.ts'
 import { RESOURCES } from './limit.ts'
 import { ScopeEnvironment } from './scope.ts'
 import type { EnforcedLimit } from './account.ts'
-import type { ResourceLimitExceededError } from './errors.ts'
+import type { Remote, ResourceLimitExceededError } from './errors.ts'
 import type { Scope } from './scope.ts'
 import type { Resource, ScopeKind } from './types.ts'
 
@@ -49,8 +49,9 @@ export class Peaks {
 export class ObservingEnvironment extends ScopeEnvironment {
   readonly peaks = new Peaks()
 
-  enforces (refusal: ResourceLimitExceededError): boolean {
+  enforces (refusal: ResourceLimitExceededError, remote?: Remote): boolean {
     refusal.enforced = false
+    this.concern(refusal, remote)
 
     return false
   }

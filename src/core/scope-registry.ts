@@ -35,6 +35,8 @@ export class ScopeRegistry implements NamedScopes {
   readonly standard: Realm
   readonly allowlisted: Realm
   readonly connections: ConnectionNode[] = []
+  readonly streams: StreamNode[] = []
+  seconds = 0
 
   private limiter: Limiter
   private readonly services = new Map<string, ServiceNode>()
@@ -82,11 +84,15 @@ export class ScopeRegistry implements NamedScopes {
       if (refusal === undefined) {
         // who is in the allowlisted scopes takes no place among the others
         admission.leave()
+        this.drop(scope)
         scope = allowlisted
+      } else {
+        this.drop(allowlisted)
       }
     }
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, admission)) {
+      this.drop(scope)
       admission?.leave()
       throw refusal
     }
@@ -118,11 +124,15 @@ export class ScopeRegistry implements NamedScopes {
       refusal = allowlisted.check(inbound)
 
       if (refusal === undefined) {
+        this.drop(scope)
         scope = allowlisted
+      } else {
+        this.drop(allowlisted)
       }
     }
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, peerScope)) {
+      this.drop(scope)
       throw refusal
     }
 
@@ -171,6 +181,16 @@ export class ScopeRegistry implements NamedScopes {
   }
 
   /**
+   * All scopes but spans
+   */
+  * allScopes (): Generator<Scope> {
+    yield * this.rootScopes()
+    yield * this.namedScopes()
+    yield * this.connections
+    yield * this.streams
+  }
+
+  /**
    * All scopes with a name, those of each peer in services and protocols included
    */
   * namedScopes (): Generator<NamedNode> {
@@ -191,6 +211,7 @@ export class ScopeRegistry implements NamedScopes {
     if (scope === undefined) {
       scope = new PeerNode(this.environment, this.limiter.limitFor('peer', key), peer, this.standard)
       this.peers.set(key, scope)
+      this.environment.tracer?.created(scope.account)
     }
 
     return scope
@@ -204,6 +225,7 @@ export class ScopeRegistry implements NamedScopes {
       scope = new ProtocolNode(this.environment, this.limiter.limitFor('protocol', protocol), protocol, this.standard,
         () => this.limiter.limitFor('protocolPeer', protocol))
       this.protocols.set(protocol, scope)
+      this.environment.tracer?.created(scope.account)
     }
 
     return scope
@@ -218,6 +240,7 @@ export class ScopeRegistry implements NamedScopes {
       scope = new ServiceNode(this.environment, this.limiter.limitFor('service', service), service, this.standard,
         name => this.limiter.limitFor('servicePeer', name))
       this.services.set(service, scope)
+      this.environment.tracer?.created(scope.account)
     }
 
     return scope
@@ -257,6 +280,13 @@ export class ScopeRegistry implements NamedScopes {
    */
   listConnections (): ConnectionNode[] {
     return this.connections.toSorted((a, b) => a.number - b.number)
+  }
+
+  /**
+   * Those that have not ended, the oldest first
+   */
+  listStreams (): StreamNode[] {
+    return this.streams.toSorted((a, b) => a.number - b.number)
   }
 
   /**
@@ -336,17 +366,34 @@ export class ScopeRegistry implements NamedScopes {
   }
 
   private newConnection (realm: Realm, admission?: ConnectionAdmission): ConnectionNode {
-    return new ConnectionNode(this.connectionLimit, ++this.connectionsOpened, this, realm, admission)
+    const scope = new ConnectionNode(this.connectionLimit, ++this.connectionsOpened, this, realm, admission)
+    this.environment.tracer?.created(scope.account)
+
+    return scope
   }
 
   private newStream (realm: Realm, peer: PeerNode): StreamNode {
-    return new StreamNode(this.streamLimit, ++this.streamsOpened, this, realm, peer, this.streamAdmission)
+    const scope = new StreamNode(this.streamLimit, ++this.streamsOpened, this, realm, peer, this.streamAdmission)
+    this.environment.tracer?.created(scope.account)
+
+    return scope
+  }
+
+  /**
+   * Nothing was taken for it
+   */
+  private drop (scope?: Scope): void {
+    if (scope !== undefined) {
+      this.environment.tracer?.ended(scope.account)
+    }
   }
 
   private realm (system: 'system' | 'allowlistedSystem', transient: 'transient' | 'allowlistedTransient'): Realm {
     const systemNode = new RootNode(this.environment, system, this.limiter.limitFor(system))
     const transientNode = new RootNode(this.environment, transient, this.limiter.limitFor(transient))
     transientNode.account.above = [systemNode.account]
+    this.environment.tracer?.created(systemNode.account)
+    this.environment.tracer?.created(transientNode.account)
 
     return {
       system: systemNode,

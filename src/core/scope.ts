@@ -10,8 +10,11 @@ import { Account, EnforcedLimit } from './account.ts'
 import { InvalidReservationError, refusal, ScopeClosedError, show } from './errors.ts'
 import { optionOf, resolveLimit } from './limit.ts'
 import type { AccountHolder } from './account.ts'
-import type { ResourceLimitExceededError } from './errors.ts'
+import type { RefusalKind, Remote, ResourceLimitExceededError } from './errors.ts'
+import type { ScopeTracer } from './tracer.ts'
 import type { ConcreteLimit, Direction, Limit, Resource, ResourceScope, ResourceScopeSpan, ScopeKind, ScopeStat } from './types.ts'
+import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 
 /**
  * Hears what happens in the scopes of a manager
@@ -31,20 +34,29 @@ export interface ScopeObserver {
 }
 
 /**
+ * What refuses before there is a scope
+ */
+const GATES: readonly RefusalKind[] = ['subnet', 'rate', 'process']
+
+/**
  * What all scopes of a manager share
  */
 export class ScopeEnvironment {
+  /** Undefined unless somebody traces, so that it costs nothing */
+  readonly tracer?: ScopeTracer
   private readonly observer: ScopeObserver
 
-  constructor (observer: ScopeObserver = {}) {
+  constructor (observer: ScopeObserver = {}, tracer?: ScopeTracer) {
     this.observer = observer
+    this.tracer = tracer
   }
 
   /**
    * Asked with every refusal before anything changes: true means that it is to be
    * thrown. Observers hear of it now.
    */
-  enforces (refusal: ResourceLimitExceededError): boolean {
+  enforces (refusal: ResourceLimitExceededError, remote?: Remote): boolean {
+    this.concern(refusal, remote)
     this.report(refusal)
 
     return true
@@ -58,7 +70,16 @@ export class ScopeEnvironment {
     this.report(refusal)
   }
 
-  protected report (refusal: ResourceLimitExceededError): void {
+  protected concern (refusal: ResourceLimitExceededError, remote?: Remote): void {
+    refusal.peer = remote?.peer
+    refusal.endpoint = remote?.endpoint
+  }
+
+  private report (refusal: ResourceLimitExceededError): void {
+    if (GATES.includes(refusal.kind)) {
+      this.tracer?.blocked(refusal)
+    }
+
     this.observer.blocked?.(refusal)
   }
 
@@ -71,7 +92,7 @@ export class ScopeEnvironment {
   }
 }
 
-export abstract class Scope implements ResourceScope, AccountHolder {
+export abstract class Scope implements ResourceScope, AccountHolder, Remote {
   readonly account: Account
 
   /**
@@ -86,6 +107,14 @@ export abstract class Scope implements ResourceScope, AccountHolder {
   abstract get kind (): ScopeKind
 
   abstract get name (): string
+
+  get peer (): PeerId | undefined {
+    return undefined
+  }
+
+  get endpoint (): Multiaddr | undefined {
+    return undefined
+  }
 
   /**
    * What the configuration calls the limit of this scope
@@ -154,6 +183,12 @@ export abstract class Scope implements ResourceScope, AccountHolder {
       above[i].memory += size
     }
 
+    const { tracer } = this.environment
+
+    if (tracer !== undefined) {
+      tracer.reserved(own, size, priority)
+    }
+
     if (refusal !== undefined) {
       this.environment.observed(refusal)
     }
@@ -175,24 +210,12 @@ export abstract class Scope implements ResourceScope, AccountHolder {
 
     own.direct -= size
     own.memory -= size
+    releaseAbove(own, size)
 
-    let top = own
+    const { tracer } = this.environment
 
-    while (top.owner !== undefined) {
-      top = top.owner
-
-      // an owner that has ended has given back what its spans held
-      if (top.closed) {
-        return
-      }
-
-      top.memory -= size
-    }
-
-    const above = top.above
-
-    for (let i = 0; i < above.length; i++) {
-      above[i].memory -= size
+    if (tracer !== undefined) {
+      tracer.released(own, size)
     }
   }
 
@@ -205,7 +228,10 @@ export abstract class Scope implements ResourceScope, AccountHolder {
     this.account.holds++
     this.account.spansBegun++
 
-    return new Span(this, `${this.name}.span-${this.account.spansBegun}`)
+    const span = new Span(this, `${this.name}.span-${this.account.spansBegun}`)
+    this.environment.tracer?.created(span.account)
+
+    return span
   }
 
   /**
@@ -214,7 +240,7 @@ export abstract class Scope implements ResourceScope, AccountHolder {
   private refuseMemory (by: Account, size: number, priority: number, first?: ResourceLimitExceededError): ResourceLimitExceededError {
     const refusal = first ?? refusedBy(this, by, 'memory', size, undefined, priority)
 
-    if (this.environment.enforces(refusal)) {
+    if (this.environment.enforces(refusal, this)) {
       throw refusal
     }
 
@@ -237,18 +263,45 @@ export abstract class Scope implements ResourceScope, AccountHolder {
       return
     }
 
+    const { tracer } = this.environment
+
     own.closed = true
-    giveBack(own)
+    giveBack(own, tracer)
     own.clear()
     own.direct = 0
 
     if (own.owner !== undefined) {
       own.owner.holds--
     }
+
+    if (tracer !== undefined) {
+      tracer.ended(own)
+    }
   }
 }
 
-function giveBack (own: Account): void {
+function releaseAbove (own: Account, size: number): void {
+  let top = own
+
+  while (top.owner !== undefined) {
+    top = top.owner
+
+    // an owner that has ended has given back what its spans held
+    if (top.closed) {
+      return
+    }
+
+    top.memory -= size
+  }
+
+  const above = top.above
+
+  for (let i = 0; i < above.length; i++) {
+    above[i].memory -= size
+  }
+}
+
+function giveBack (own: Account, tracer?: ScopeTracer): void {
   let top = own
 
   while (top.owner !== undefined) {
@@ -259,12 +312,14 @@ function giveBack (own: Account): void {
     }
 
     top.subtract(own)
+    tracer?.removed(top, own)
   }
 
   const above = top.above
 
   for (let i = 0; i < above.length; i++) {
     above[i].subtract(own)
+    tracer?.removed(above[i], own)
   }
 }
 
@@ -303,6 +358,14 @@ export class Span extends EndableScope {
     return this.owner.kind
   }
 
+  get peer (): PeerId | undefined {
+    return this.owner.peer
+  }
+
+  get endpoint (): Multiaddr | undefined {
+    return this.owner.endpoint
+  }
+
   get option (): string {
     return this.owner.option
   }
@@ -315,12 +378,13 @@ export class Span extends EndableScope {
  *
  * @param asked - the scope that was asked
  * @param by - the account, of that scope or of one above, that is in the way
+ * @param fileDescriptors - of the connection that asked
  */
-export function refusedBy (asked: Scope, by: Account, resource: Resource, attempted: number, direction?: Direction, priority?: number): ResourceLimitExceededError {
+export function refusedBy (asked: Scope, by: Account, resource: Resource, attempted: number, direction?: Direction, priority?: number, fileDescriptors?: number): ResourceLimitExceededError {
   const scope = by.holder as Scope
   const path = pathTo(asked.account, by)
 
-  return refusal({
+  const refused = refusal({
     scope: path[path.length - 1],
     kind: scope.kind,
     path,
@@ -332,6 +396,10 @@ export function refusedBy (asked: Scope, by: Account, resource: Resource, attemp
     priority,
     option: `${scope.option}.${resource}`
   })
+
+  asked.environment.tracer?.blocked(refused, by, fileDescriptors)
+
+  return refused
 }
 
 /**

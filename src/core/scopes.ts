@@ -9,10 +9,12 @@ import { InvalidReservationError, ScopeAttachedError, ScopeNotAttachedError, sho
 import { optionOf } from './limit.ts'
 import { EndableScope, refusedBy, Scope } from './scope.ts'
 import type { Account } from './account.ts'
-import type { ResourceLimitExceededError } from './errors.ts'
+import type { Remote, ResourceLimitExceededError } from './errors.ts'
 import type { ScopeEnvironment } from './scope.ts'
+import type { ScopeTracer } from './tracer.ts'
 import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ScopeKind, ServiceScope, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 
 /**
  * Where the named scopes are found
@@ -23,6 +25,12 @@ export interface NamedScopes {
   readonly standard: Realm
   /** Those that have not ended, in no order */
   readonly connections: ConnectionNode[]
+  readonly streams: StreamNode[]
+  /**
+   * Seconds that have passed, counted now and then: to ask a clock for everything
+   * that is opened would cost more than to count it
+   */
+  readonly seconds: number
   peerScope(peer: PeerId): PeerNode
   protocolScope(protocol: string): ProtocolNode
   serviceScope(service: string): ServiceNode
@@ -42,7 +50,7 @@ export interface Realm {
 /**
  * What the gates before the scopes know of one connection
  */
-export interface ConnectionAdmission {
+export interface ConnectionAdmission extends Remote {
   /**
    * Takes the place of the connection among those of its address, for good or
    * until `leave`
@@ -151,7 +159,7 @@ export abstract class NamedNode extends LastingNode {
 }
 
 export class PeerNode extends NamedNode implements PeerScope {
-  readonly peer: PeerId
+  private readonly id: PeerId
 
   /**
    * Connections from addresses that the allowlist has for this peer. While there
@@ -165,7 +173,7 @@ export class PeerNode extends NamedNode implements PeerScope {
 
   constructor (environment: ScopeEnvironment, limit: ConcreteLimit, peer: PeerId, home: Realm) {
     super(environment, 'peer', limit, peer.toString(), [home.system.account])
-    this.peer = peer
+    this.id = peer
     this.home = home
     this.streamEdges = this.streamsIn(home)
     this.connectionEdges = this.connectionsIn(home)
@@ -173,6 +181,10 @@ export class PeerNode extends NamedNode implements PeerScope {
 
   get name (): string {
     return `peer:${this.key}`
+  }
+
+  get peer (): PeerId {
+    return this.id
   }
 
   /**
@@ -205,16 +217,20 @@ export class PeerNode extends NamedNode implements PeerScope {
  */
 export class PerPeerNode extends NamedNode {
   private readonly parent: NamedNode
-  private readonly peer: PeerNode
+  protected readonly peerNode: PeerNode
 
   constructor (environment: ScopeEnvironment, kind: ScopeKind, limit: ConcreteLimit, key: string, parent: NamedNode, peer: PeerNode) {
     super(environment, kind, limit, key, [])
     this.parent = parent
-    this.peer = peer
+    this.peerNode = peer
   }
 
   get name (): string {
-    return `${this.parent.name}.${this.peer.name}`
+    return `${this.parent.name}.${this.peerNode.name}`
+  }
+
+  get peer (): PeerId {
+    return this.peerNode.peer
   }
 }
 
@@ -226,12 +242,10 @@ export class ProtocolPeerNode extends PerPeerNode {
   private readonly streamEdges: readonly Account[]
   private lastService?: { service: ServiceNode, servicePeer: PerPeerNode, streamEdges: readonly Account[] }
   readonly protocolNode: ProtocolNode
-  private readonly peerNode: PeerNode
 
   constructor (environment: ScopeEnvironment, limit: ConcreteLimit, key: string, protocol: ProtocolNode, peer: PeerNode, home: Realm) {
     super(environment, 'protocolPeer', limit, key, protocol, peer)
     this.protocolNode = protocol
-    this.peerNode = peer
     this.home = home
     this.streamEdges = this.streamsIn(home)
   }
@@ -285,6 +299,7 @@ abstract class ScopeWithPeers<T extends PerPeerNode> extends NamedNode {
     if (node === undefined) {
       node = this.create(peer)
       this.peers.set(peer, node)
+      this.environment.tracer?.created(node.account)
     }
 
     return node
@@ -346,11 +361,15 @@ export class ServiceNode extends ScopeWithPeers<PerPeerNode> implements ServiceS
   }
 
   rename (key: string): void {
+    const nodes = [this, ...this.peers.values()]
+    const before = nodes.map(({ name }) => name)
     super.rename(key)
 
     for (const node of this.peers.values()) {
       node.rename(key)
     }
+
+    nodes.forEach((node, i) => { this.environment.tracer?.renamed(node.account, before[i]) })
   }
 
   protected create (peer: PeerNode): PerPeerNode {
@@ -362,6 +381,8 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
   peerScope?: PeerNode
 
   readonly number: number
+  /** In `seconds` of the named scopes */
+  readonly openedAt: number
   private readonly named: NamedScopes
   private readonly admission?: ConnectionAdmission
   private realm: Realm
@@ -371,6 +392,7 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
   constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, admission?: ConnectionAdmission) {
     super(named.environment, limit)
     this.number = number
+    this.openedAt = named.seconds
     this.named = named
     this.realm = realm
     this.admission = admission
@@ -388,6 +410,14 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     return `conn-${this.number}`
   }
 
+  get peer (): PeerId | undefined {
+    return this.peerScope?.peer
+  }
+
+  get endpoint (): Multiaddr | undefined {
+    return this.admission?.endpoint
+  }
+
   /**
    * Asks the scope itself and all above for room for one connection, takes nothing
    */
@@ -402,7 +432,7 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     if (blocked !== undefined) {
-      return refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound')
+      return refusedBy(this, by, blocked, 1, inbound ? 'inbound' : 'outbound', undefined, fileDescriptors)
     }
   }
 
@@ -411,7 +441,6 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
    */
   take (inbound: boolean, fileDescriptors: number): void {
     const own = this.account
-    const above = this.realm.aboveConnection
 
     if (inbound) {
       own.inboundConnections = 1
@@ -420,12 +449,9 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     own.fileDescriptors = fileDescriptors
-    own.above = above
+    own.above = this.realm.aboveConnection
     this.place = this.named.connections.push(this) - 1
-
-    for (let i = 0; i < above.length; i++) {
-      above[i].add(own)
-    }
+    addAbove(own, this.environment.tracer)
   }
 
   setPeer (peer: PeerId): void {
@@ -447,36 +473,39 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
       ? blockedBy(standard.system.account, this.account) ?? blockedBy(standard.transient.account, this.account)
       : undefined
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, { peer, endpoint: this.endpoint })) {
       throw refusal
     }
 
     const scope = this.named.peerScope(peer)
     refusal ??= blockedBy(scope.account, this.account) ?? (moves ? this.admission?.enter(true) : undefined)
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, { peer, endpoint: this.endpoint })) {
       throw refusal
     }
+
+    const { tracer } = this.environment
 
     if (moves) {
       // everybody has agreed: only now are the allowlisted scopes left
       for (const account of this.account.above) {
-        account.subtract(this.account)
+        subtract(account, this.account, tracer)
       }
 
-      standard.system.account.add(this.account)
+      add(standard.system.account, this.account, tracer)
       this.admission?.enterAnyway()
       this.realm = standard
     } else {
-      this.realm.transient.account.subtract(this.account)
+      subtract(this.realm.transient.account, this.account, tracer)
     }
+
+    add(scope.account, this.account, tracer)
 
     if (allowlisted) {
       this.allowlisted = true
       scope.allowlisted++
     }
 
-    scope.account.add(this.account)
     this.account.above = scope.aboveConnection(this.realm)
     this.peerScope = scope
 
@@ -522,14 +551,18 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   serviceScope?: ServiceNode
 
   private protocolPeer?: ProtocolPeerNode
-  private readonly number: number
+  readonly number: number
+  /** In `seconds` of the named scopes */
+  readonly openedAt: number
   private readonly named: NamedScopes
   private readonly realm: Realm
   private readonly admission?: StreamAdmission
+  private place = -1
 
   constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode, admission?: StreamAdmission) {
     super(named.environment, limit)
     this.number = number
+    this.openedAt = named.seconds
     this.named = named
     this.realm = realm
     this.peerScope = peer
@@ -546,6 +579,10 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
 
   get name (): string {
     return `stream-${this.number}`
+  }
+
+  get peer (): PeerId {
+    return this.peerScope.peer
   }
 
   get protocolScope (): ProtocolNode | undefined {
@@ -575,7 +612,6 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
    */
   take (inbound: boolean): void {
     const own = this.account
-    const above = this.peerScope.aboveStream(this.realm)
 
     if (inbound) {
       own.inboundStreams = 1
@@ -583,11 +619,9 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
       own.outboundStreams = 1
     }
 
-    own.above = above
-
-    for (let i = 0; i < above.length; i++) {
-      above[i].add(own)
-    }
+    own.above = this.peerScope.aboveStream(this.realm)
+    this.place = this.named.streams.push(this) - 1
+    addAbove(own, this.environment.tracer)
   }
 
   setProtocol (protocol: string): void {
@@ -601,13 +635,14 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     const scopeOfPeer = scope.forPeer(this.peerScope)
     const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account) ?? this.refusedByRate(protocol)
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, this)) {
       throw refusal
     }
 
-    this.realm.transient.account.subtract(this.account)
-    scope.account.add(this.account)
-    scopeOfPeer.account.add(this.account)
+    const { tracer } = this.environment
+    add(scope.account, this.account, tracer)
+    add(scopeOfPeer.account, this.account, tracer)
+    subtract(this.realm.transient.account, this.account, tracer)
     this.account.above = scopeOfPeer.aboveStream(this.realm)
     this.protocolPeer = scopeOfPeer
 
@@ -631,18 +666,39 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     const scopeOfPeer = this.protocolPeer.servicePeer(scope)
     const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account)
 
-    if (refusal !== undefined && this.environment.enforces(refusal)) {
+    if (refusal !== undefined && this.environment.enforces(refusal, this)) {
       throw refusal
     }
 
-    scope.account.add(this.account)
-    scopeOfPeer.account.add(this.account)
+    const { tracer } = this.environment
+    add(scope.account, this.account, tracer)
+    add(scopeOfPeer.account, this.account, tracer)
     this.account.above = this.protocolPeer.aboveServiceStream(this.realm, scope)
     this.serviceScope = scope
 
     if (refusal !== undefined) {
       this.environment.observed(refusal)
     }
+  }
+
+  done (): void {
+    if (this.account.closed) {
+      return
+    }
+
+    this.end()
+
+    // as connections leave theirs
+    const last = this.named.streams.pop()
+
+    if (last !== undefined && last !== this) {
+      this.named.streams[this.place] = last
+      last.place = this.place
+    }
+  }
+
+  [Symbol.dispose] (): void {
+    this.done()
   }
 
   private refusedByRate (protocol: string): ResourceLimitExceededError | undefined {
@@ -669,7 +725,38 @@ function blockedBy (account: Account, leaf: Account): ResourceLimitExceededError
     return refusedBy(scope, account, blocked, leaf.memory, undefined, 255)
   }
 
-  return refusedBy(scope, account, blocked, 1, leaf.inboundStreams + leaf.inboundConnections > 0 ? 'inbound' : 'outbound')
+  return refusedBy(scope, account, blocked, 1, leaf.inboundStreams + leaf.inboundConnections > 0 ? 'inbound' : 'outbound', undefined, leaf.fileDescriptors)
+}
+
+/**
+ * Counts a connection or stream that was opened in all scopes above it
+ */
+function addAbove (leaf: Account, tracer?: ScopeTracer): void {
+  const { above } = leaf
+
+  for (let i = 0; i < above.length; i++) {
+    add(above[i], leaf, tracer)
+  }
+
+  if (tracer !== undefined) {
+    tracer.added(leaf, leaf)
+  }
+}
+
+function add (to: Account, leaf: Account, tracer?: ScopeTracer): void {
+  to.add(leaf)
+
+  if (tracer !== undefined) {
+    tracer.added(to, leaf)
+  }
+}
+
+function subtract (from: Account, leaf: Account, tracer?: ScopeTracer): void {
+  from.subtract(leaf)
+
+  if (tracer !== undefined) {
+    tracer.removed(from, leaf)
+  }
 }
 
 /**
