@@ -8,6 +8,7 @@ import type { Limit, ScopeKind } from './core/types.ts'
 import type { ServiceProtocols } from './libp2p/services.ts'
 import type { BaseMemory } from './limits/base-memory.ts'
 import type { Limits } from './limits/limits.ts'
+import type { TraceSink } from './observe/trace/event.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 
 /**
@@ -115,6 +116,11 @@ export interface ResourceManagerInit {
   collectionInterval?: number
 
   /**
+   * Where to write everything that happens in scopes
+   */
+  trace?: TraceSink
+
+  /**
    * A clock for rates, in milliseconds, that never goes back
    *
    * @default performance.now
@@ -136,6 +142,7 @@ const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   maxProcessMemory: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 0), 'a number of bytes, or Infinity to switch it off'),
   // what a timer can hold, with more it would run every millisecond
   collectionInterval: assertInteger(1, 2 ** 31 - 1),
+  trace: assert(value => typeof (value as Partial<TraceSink>)?.write === 'function', 'a TraceSink'),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')
 }
 

@@ -23,6 +23,7 @@ import { registerMetrics } from './observe/metrics.ts'
 import { nearLimits } from './observe/near-limits.ts'
 import { openConnection, openStream } from './observe/open-scopes.ts'
 import { RefusalCounts } from './observe/refusals.ts'
+import { Trace } from './observe/trace/trace.ts'
 import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
@@ -90,6 +91,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private readonly maxConnections?: number
   private readonly hooks: NodeHooks
   private readonly log?: Logger
+  private readonly trace?: Trace
   private readonly refused = new RefusalCounts()
   private readonly collectionInterval: number
   private stopTimers?: () => void
@@ -122,10 +124,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     })
     this.allowlist = this.admission.allowlist
     init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
-    this.environment = init.enforce === false ? new ObservingEnvironment(this.observer()) : new ScopeEnvironment(this.observer())
+    this.log = components?.logger.forComponent('libp2p:resource-manager')
+    this.trace = init.trace == null ? undefined : new Trace({ sink: init.trace, limits: () => ({ ...this.limits() }), log: this.log })
+    this.environment = new (init.enforce === false ? ObservingEnvironment : ScopeEnvironment)(this.observer(), this.trace?.tracer)
     this.registry = new ScopeRegistry(this.environment, this.source, this.admission, names)
     this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
-    this.log = components?.logger.forComponent('libp2p:resource-manager')
 
     if (components?.metrics != null) {
       registerMetrics(components.metrics, this)
@@ -164,9 +167,10 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
    * Everything is taken out only after all other components have stopped: they
    * still close connections
    */
-  afterStop (): void {
+  async afterStop (): Promise<void> {
     this.hooks.uninstall()
     this.close()
+    await this.trace?.stop()
   }
 
   /**
@@ -204,8 +208,12 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     return this.registry.view(this.registry.peerScope(peer), fn)
   }
 
+  /**
+   * What is left of a trace is still written
+   */
   close (): void {
     this.admission.stop()
+    void this.trace?.stop()
     this.stopTimers?.()
     this.stopTimers = undefined
   }
@@ -426,6 +434,8 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     })
 
     const stopClock = every(SECOND, () => { this.registry.seconds++ })
+
+    this.trace?.start()
 
     this.stopTimers = () => {
       stopCollection()

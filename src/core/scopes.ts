@@ -632,12 +632,19 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     const scope = this.named.protocolScope(protocol)
-    const scopeOfPeer = scope.forPeer(this.peerScope)
-    const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account) ?? this.refusedByRate(protocol)
+    let refusal = blockedBy(scope.account, this.account)
+    let scopeOfPeer: ProtocolPeerNode | undefined
+
+    if (refusal === undefined) {
+      scopeOfPeer = scope.forPeer(this.peerScope)
+      refusal = blockedBy(scopeOfPeer.account, this.account) ?? this.refusedByRate(protocol)
+    }
 
     if (refusal !== undefined && this.environment.enforces(refusal, this)) {
       throw refusal
     }
+
+    scopeOfPeer ??= scope.forPeer(this.peerScope)
 
     const { tracer } = this.environment
     add(scope.account, this.account, tracer)
@@ -663,12 +670,19 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     const scope = this.named.serviceScope(service)
-    const scopeOfPeer = this.protocolPeer.servicePeer(scope)
-    const refusal = blockedBy(scope.account, this.account) ?? blockedBy(scopeOfPeer.account, this.account)
+    let refusal = blockedBy(scope.account, this.account)
+    let scopeOfPeer: PerPeerNode | undefined
+
+    if (refusal === undefined) {
+      scopeOfPeer = this.protocolPeer.servicePeer(scope)
+      refusal = blockedBy(scopeOfPeer.account, this.account)
+    }
 
     if (refusal !== undefined && this.environment.enforces(refusal, this)) {
       throw refusal
     }
+
+    scopeOfPeer ??= this.protocolPeer.servicePeer(scope)
 
     const { tracer } = this.environment
     add(scope.account, this.account, tracer)

@@ -1,0 +1,184 @@
+/**
+ * @file Takes events to where a trace is written, at its own pace: whatever a sink
+ * does, the node does not wait for it and holds only so many events.
+ */
+
+import { every } from '../../core/every.ts'
+import { event, Tracer } from './tracer.ts'
+import type { TraceEvent, TraceSink } from './event.ts'
+import type { Logger } from '@libp2p/interface'
+
+/**
+ * How often events are handed over, in milliseconds
+ */
+const BEAT = 1_000
+
+/**
+ * So many are handed over as soon as nothing else runs
+ */
+const BATCH = 4_096
+
+/**
+ * So many wait for a sink at most, about 10 MiB
+ */
+const MOST_WAITING = 65_536
+
+/**
+ * How long a node that stops waits for a sink, in milliseconds
+ */
+const PATIENCE = 2_000
+
+export interface TraceInit {
+  sink: TraceSink
+  /** All limits, read when a trace begins */
+  limits(): Record<string, unknown>
+  log?: Logger
+}
+
+export class Trace {
+  readonly tracer = new Tracer(event => { this.add(event) })
+
+  private readonly init: TraceInit
+  private waiting: TraceEvent[] = []
+  /** Events are missing, or there are none yet: what comes next must be all there is */
+  private complete = false
+  private lost = 0
+  private writing?: Promise<void>
+  private beginning = false
+  private failing = false
+  private soon?: ReturnType<typeof setTimeout>
+  private stopTimer?: () => void
+  private stopped?: Promise<void>
+
+  constructor (init: TraceInit) {
+    this.init = init
+  }
+
+  start (): void {
+    this.stopTimer ??= every(BEAT, () => { this.flush() })
+    this.begin()
+  }
+
+  private get isRunning (): boolean {
+    return this.stopTimer != null
+  }
+
+  /**
+   * Hands over what is left and closes the sink, which must not keep a node from
+   * stopping
+   */
+  async stop (): Promise<void> {
+    if (this.stopTimer != null) {
+      this.stopTimer()
+      this.stopTimer = undefined
+      clearTimeout(this.soon)
+      this.soon = undefined
+      this.stopped = this.close()
+    }
+
+    return this.stopped
+  }
+
+  private async close (): Promise<void> {
+    let patience: ReturnType<typeof setTimeout> | undefined
+
+    await Promise.race([
+      this.end(),
+      new Promise<void>(resolve => { patience = setTimeout(resolve, PATIENCE) })
+    ])
+    clearTimeout(patience)
+    // should it start again
+    this.complete = false
+    this.waiting = []
+  }
+
+  private async end (): Promise<void> {
+    try {
+      await this.writing
+      this.flush()
+      await this.writing
+      await this.init.sink.close?.()
+    } catch (err: any) {
+      this.init.log?.error('the trace could not be closed - %e', err)
+    }
+  }
+
+  /**
+   * Called in the midst of operations
+   */
+  private add (event: TraceEvent): void {
+    // what a trace begins with is all there is, however much
+    if (this.waiting.length >= MOST_WAITING && !this.beginning) {
+      this.complete = false
+    }
+
+    if (!this.complete) {
+      this.lost += this.isRunning ? 1 : 0
+
+      return
+    }
+
+    this.waiting.push(event)
+
+    if (this.waiting.length >= BATCH && this.soon == null && this.writing == null) {
+      this.soon = setTimeout(() => {
+        this.soon = undefined
+        this.flush()
+      }, 0)
+    }
+  }
+
+  private begin (): void {
+    if (!this.complete) {
+      this.complete = true
+      this.waiting.push(event('start', '', this.init.limits()))
+      this.beginning = true
+      this.tracer.snapshot()
+      this.beginning = false
+
+      if (this.lost > 0) {
+        this.init.log?.error('the trace has lost %d events and begins anew', this.lost)
+        this.lost = 0
+      }
+    }
+  }
+
+  private flush (): void {
+    if (this.writing != null) {
+      return
+    }
+
+    // what was kept from before goes first
+    if (this.waiting.length === 0) {
+      this.begin()
+    }
+
+    const events = this.waiting
+    this.waiting = []
+
+    if (events.length > 0) {
+      this.writing = this.write(events).finally(() => { this.writing = undefined })
+    }
+  }
+
+  private async write (events: TraceEvent[]): Promise<void> {
+    try {
+      await this.init.sink.write(events)
+
+      if (this.failing) {
+        this.failing = false
+        this.init.log?.('the trace is written again')
+      }
+    } catch (err: any) {
+      this.lost += events.length
+      // nobody knows how much of it was written
+      this.complete = false
+      this.waiting = []
+
+      if (!this.failing) {
+        this.failing = true
+        this.init.log?.error('the trace cannot be written, events are lost - %e', err)
+      }
+    }
+  }
+}
