@@ -119,6 +119,7 @@ export class Account {
   holds = 0
   spansBegun = 0
   readonly holder: AccountHolder
+  private holderName?: string
 
   constructor (holder: AccountHolder, limit: EnforcedLimit, owner?: Account) {
     this.holder = holder
@@ -128,6 +129,22 @@ export class Account {
 
   get limit (): ConcreteLimit {
     return this.enforced.concrete
+  }
+
+  /**
+   * The name of the holder, which is kept: who asks once, asks often
+   */
+  get name (): string {
+    this.holderName ??= this.holder.name
+
+    return this.holderName
+  }
+
+  /**
+   * Called when the holder has got another name
+   */
+  forgetName (): void {
+    this.holderName = undefined
   }
 
   /**

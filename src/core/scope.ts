@@ -266,16 +266,17 @@ export abstract class Scope implements ResourceScope, AccountHolder, Remote {
     const { tracer } = this.environment
 
     own.closed = true
-    giveBack(own, tracer)
+    giveBack(own)
+
+    if (tracer !== undefined) {
+      tracer.ended(own)
+    }
+
     own.clear()
     own.direct = 0
 
     if (own.owner !== undefined) {
       own.owner.holds--
-    }
-
-    if (tracer !== undefined) {
-      tracer.ended(own)
     }
   }
 }
@@ -301,7 +302,7 @@ function releaseAbove (own: Account, size: number): void {
   }
 }
 
-function giveBack (own: Account, tracer?: ScopeTracer): void {
+function giveBack (own: Account): void {
   let top = own
 
   while (top.owner !== undefined) {
@@ -312,14 +313,12 @@ function giveBack (own: Account, tracer?: ScopeTracer): void {
     }
 
     top.subtract(own)
-    tracer?.removed(top, own)
   }
 
   const above = top.above
 
   for (let i = 0; i < above.length; i++) {
     above[i].subtract(own)
-    tracer?.removed(above[i], own)
   }
 }
 

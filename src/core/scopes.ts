@@ -11,7 +11,6 @@ import { EndableScope, refusedBy, Scope } from './scope.ts'
 import type { Account } from './account.ts'
 import type { Remote, ResourceLimitExceededError } from './errors.ts'
 import type { ScopeEnvironment } from './scope.ts'
-import type { ScopeTracer } from './tracer.ts'
 import type { ConcreteLimit, ConnectionManagementScope, Limit, PeerScope, ProtocolScope, ScopeKind, ServiceScope, StreamManagementScope } from './types.ts'
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -144,6 +143,7 @@ export abstract class NamedNode extends LastingNode {
   rename (key: string): void {
     this.key = key
     this.optionName = undefined
+    this.account.forgetName()
   }
 
   get unused (): boolean {
@@ -441,6 +441,7 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
    */
   take (inbound: boolean, fileDescriptors: number): void {
     const own = this.account
+    const above = this.realm.aboveConnection
 
     if (inbound) {
       own.inboundConnections = 1
@@ -449,9 +450,14 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     own.fileDescriptors = fileDescriptors
-    own.above = this.realm.aboveConnection
+    own.above = above
     this.place = this.named.connections.push(this) - 1
-    addAbove(own, this.environment.tracer)
+
+    for (let i = 0; i < above.length; i++) {
+      above[i].add(own)
+    }
+
+    this.environment.tracer?.taken(own)
   }
 
   setPeer (peer: PeerId): void {
@@ -484,22 +490,25 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
       throw refusal
     }
 
-    const { tracer } = this.environment
+    const { above } = this.account
 
     if (moves) {
       // everybody has agreed: only now are the allowlisted scopes left
-      for (const account of this.account.above) {
-        subtract(account, this.account, tracer)
+      for (const account of above) {
+        account.subtract(this.account)
       }
 
-      add(standard.system.account, this.account, tracer)
+      standard.system.account.add(this.account)
       this.admission?.enterAnyway()
       this.realm = standard
     } else {
-      subtract(this.realm.transient.account, this.account, tracer)
+      this.realm.transient.account.subtract(this.account)
     }
 
-    add(scope.account, this.account, tracer)
+    scope.account.add(this.account)
+    this.environment.tracer?.moved(this.account,
+      moves ? above : [this.realm.transient.account],
+      moves ? [standard.system.account, scope.account] : [scope.account])
 
     if (allowlisted) {
       this.allowlisted = true
@@ -612,6 +621,7 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
    */
   take (inbound: boolean): void {
     const own = this.account
+    const above = this.peerScope.aboveStream(this.realm)
 
     if (inbound) {
       own.inboundStreams = 1
@@ -619,9 +629,14 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
       own.outboundStreams = 1
     }
 
-    own.above = this.peerScope.aboveStream(this.realm)
+    own.above = above
     this.place = this.named.streams.push(this) - 1
-    addAbove(own, this.environment.tracer)
+
+    for (let i = 0; i < above.length; i++) {
+      above[i].add(own)
+    }
+
+    this.environment.tracer?.taken(own)
   }
 
   setProtocol (protocol: string): void {
@@ -646,10 +661,10 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
 
     scopeOfPeer ??= scope.forPeer(this.peerScope)
 
-    const { tracer } = this.environment
-    add(scope.account, this.account, tracer)
-    add(scopeOfPeer.account, this.account, tracer)
-    subtract(this.realm.transient.account, this.account, tracer)
+    this.realm.transient.account.subtract(this.account)
+    scope.account.add(this.account)
+    scopeOfPeer.account.add(this.account)
+    this.environment.tracer?.moved(this.account, [this.realm.transient.account], [scope.account, scopeOfPeer.account])
     this.account.above = scopeOfPeer.aboveStream(this.realm)
     this.protocolPeer = scopeOfPeer
 
@@ -684,9 +699,9 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
 
     scopeOfPeer ??= this.protocolPeer.servicePeer(scope)
 
-    const { tracer } = this.environment
-    add(scope.account, this.account, tracer)
-    add(scopeOfPeer.account, this.account, tracer)
+    scope.account.add(this.account)
+    scopeOfPeer.account.add(this.account)
+    this.environment.tracer?.moved(this.account, [], [scope.account, scopeOfPeer.account])
     this.account.above = this.protocolPeer.aboveServiceStream(this.realm, scope)
     this.serviceScope = scope
 
@@ -740,37 +755,6 @@ function blockedBy (account: Account, leaf: Account): ResourceLimitExceededError
   }
 
   return refusedBy(scope, account, blocked, 1, leaf.inboundStreams + leaf.inboundConnections > 0 ? 'inbound' : 'outbound', undefined, leaf.fileDescriptors)
-}
-
-/**
- * Counts a connection or stream that was opened in all scopes above it
- */
-function addAbove (leaf: Account, tracer?: ScopeTracer): void {
-  const { above } = leaf
-
-  for (let i = 0; i < above.length; i++) {
-    add(above[i], leaf, tracer)
-  }
-
-  if (tracer !== undefined) {
-    tracer.added(leaf, leaf)
-  }
-}
-
-function add (to: Account, leaf: Account, tracer?: ScopeTracer): void {
-  to.add(leaf)
-
-  if (tracer !== undefined) {
-    tracer.added(to, leaf)
-  }
-}
-
-function subtract (from: Account, leaf: Account, tracer?: ScopeTracer): void {
-  from.subtract(leaf)
-
-  if (tracer !== undefined) {
-    tracer.removed(from, leaf)
-  }
 }
 
 /**

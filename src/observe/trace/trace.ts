@@ -4,7 +4,7 @@
  */
 
 import { every } from '../../core/every.ts'
-import { event, Tracer } from './tracer.ts'
+import { Tracer } from './tracer.ts'
 import type { TraceEvent, TraceSink } from './event.ts'
 import type { Logger } from '@libp2p/interface'
 
@@ -131,9 +131,8 @@ export class Trace {
   private begin (): void {
     if (!this.complete) {
       this.complete = true
-      this.waiting.push(event('start', '', this.init.limits()))
       this.beginning = true
-      this.tracer.snapshot()
+      this.tracer.snapshot(this.init.limits())
       this.beginning = false
 
       if (this.lost > 0) {

@@ -3,7 +3,9 @@
  * the state of all of them.
  */
 
+import { ConnectionEvent, MemoryEvent, ScopeEvent, StreamEvent } from './events.ts'
 import type { TraceEvent, TraceEventType } from './event.ts'
+import type { Counts } from './events.ts'
 import type { Account } from '../../core/account.ts'
 import type { ResourceLimitExceededError } from '../../core/errors.ts'
 import type { ScopeTracer } from '../../core/tracer.ts'
@@ -11,7 +13,8 @@ import type { ScopeTracer } from '../../core/tracer.ts'
 /** What moves was let in before: it counts elsewhere at the highest priority */
 const ALWAYS = 255
 
-type Counts = Pick<Account, 'memory' | 'inboundStreams' | 'outboundStreams' | 'inboundConnections' | 'outboundConnections' | 'fileDescriptors'>
+/** In milliseconds since the epoch, where `performance.now()` is 0 */
+const { timeOrigin } = performance
 
 const NOTHING: Counts = { memory: 0, inboundStreams: 0, outboundStreams: 0, inboundConnections: 0, outboundConnections: 0, fileDescriptors: 0 }
 
@@ -19,6 +22,8 @@ export class Tracer implements ScopeTracer {
   /** In the order in which they were made, so those above come first */
   private readonly live = new Set<Account>()
   private readonly push: (event: TraceEvent) => void
+  /** Of the operation that is reported, in milliseconds since the epoch */
+  private time = 0
 
   /**
    * `push` is called in the midst of operations, see `ScopeTracer`
@@ -28,72 +33,87 @@ export class Tracer implements ScopeTracer {
   }
 
   /**
-   * All that there is, as if it was made and taken just now
+   * All that there is, as if it was made and taken just now: a trace begins with it
    */
-  snapshot (): void {
+  snapshot (limits: Record<string, unknown>): void {
+    this.readClock()
+    this.push(new ScopeEvent(this.time, 'start', '', limits))
+
     for (const account of this.live) {
-      this.push(creation(account))
-      this.change(account.holder.name, account, account, true)
+      this.push(new ScopeEvent(this.time, 'create_scope', account.name, account.limit))
+      this.change(account.name, account, account, true)
     }
   }
 
   created (account: Account): void {
+    this.readClock()
     this.live.add(account)
-    this.push(creation(account))
-  }
-
-  ended (account: Account): void {
-    this.live.delete(account)
-    this.push(event('destroy_scope', account.holder.name))
+    this.push(new ScopeEvent(this.time, 'create_scope', account.name, account.limit))
   }
 
   reserved (account: Account, size: number, priority: number): void {
     if (size > 0) {
+      this.readClock()
       this.changeMemory('reserve_memory', account, size, priority)
     }
   }
 
   released (account: Account, size: number): void {
     if (size > 0) {
+      this.readClock()
       this.changeMemory('release_memory', account, 0 - size, 0)
     }
   }
 
-  added (to: Account, leaf: Account): void {
-    this.change(to.holder.name, to, leaf, true)
+  taken (leaf: Account): void {
+    this.readClock()
+    this.changeAll(leaf.above, leaf, true)
+    this.change(leaf.name, leaf, leaf, true)
   }
 
-  removed (from: Account, leaf: Account): void {
-    this.change(from.holder.name, from, leaf, false)
+  moved (leaf: Account, from: readonly Account[], to: readonly Account[]): void {
+    this.readClock()
+    this.changeAll(to, leaf, true)
+    this.changeAll(from, leaf, false)
+  }
+
+  ended (account: Account): void {
+    this.readClock()
+    this.live.delete(account)
+    this.giveBack(account, account)
+    this.push(new ScopeEvent(this.time, 'destroy_scope', account.name))
   }
 
   blocked (refusal: ResourceLimitExceededError, by?: Account, fileDescriptors: number = 0): void {
     const { resource, attempted, direction, priority = 0 } = refusal
-    const name = by?.holder.name ?? refusal.scope
+    const name = by?.name ?? refusal.scope
     const totals = by ?? NOTHING
     const inbound = direction === 'inbound' ? 1 : 0
     const outbound = direction === 'outbound' ? 1 : 0
 
+    this.readClock()
+
     switch (resource) {
       case 'memory':
-        this.push(memory('block_reserve_memory', name, totals, attempted, priority))
+        this.push(new MemoryEvent(this.time, 'block_reserve_memory', name, totals, attempted, priority))
         break
       case 'streams':
       case 'inboundStreams':
       case 'outboundStreams':
       case 'inboundStreamsPerSecond':
-        this.push(streams('block_add_stream', name, totals, inbound, outbound))
+        this.push(new StreamEvent(this.time, 'block_add_stream', name, totals, inbound, outbound))
         break
       default:
-        this.push(connections('block_add_conn', name, totals, inbound, outbound, fileDescriptors))
+        this.push(new ConnectionEvent(this.time, 'block_add_conn', name, totals, inbound, outbound, fileDescriptors))
     }
   }
 
   renamed (account: Account, before: string): void {
+    this.readClock()
     this.change(before, NOTHING, account, false)
-    this.push(event('destroy_scope', before))
-    this.push(creation(account))
-    this.change(account.holder.name, account, account, true)
+    this.push(new ScopeEvent(this.time, 'destroy_scope', before))
+    this.push(new ScopeEvent(this.time, 'create_scope', account.name, account.limit))
+    this.change(account.name, account, account, true)
   }
 
   /**
@@ -112,10 +132,37 @@ export class Tracer implements ScopeTracer {
     const { above } = account
 
     for (let i = 0; i < above.length; i++) {
-      this.push(memory(type, above[i].holder.name, above[i], delta, priority))
+      this.push(new MemoryEvent(this.time, type, above[i].name, above[i], delta, priority))
     }
 
-    this.push(memory(type, account.holder.name, account, delta, priority))
+    this.push(new MemoryEvent(this.time, type, account.name, account, delta, priority))
+  }
+
+  /**
+   * Once for each operation: it costs more than an event
+   */
+  private readClock (): void {
+    this.time = timeOrigin + performance.now()
+  }
+
+  /**
+   * In the order in which scopes report a reservation
+   */
+  private giveBack (account: Account, leaf: Account): void {
+    const { owner } = account
+
+    if (owner === undefined) {
+      this.changeAll(account.above, leaf, false)
+    } else if (!owner.closed) {
+      this.giveBack(owner, leaf)
+      this.change(owner.name, owner, leaf, false)
+    }
+  }
+
+  private changeAll (accounts: readonly Account[], leaf: Account, more: boolean): void {
+    for (let i = 0; i < accounts.length; i++) {
+      this.change(accounts[i].name, accounts[i], leaf, more)
+    }
   }
 
   /**
@@ -123,21 +170,17 @@ export class Tracer implements ScopeTracer {
    */
   private change (name: string, totals: Counts, leaf: Counts, more: boolean): void {
     if (leaf.memory > 0) {
-      this.push(memory(more ? 'reserve_memory' : 'release_memory', name, totals, signed(leaf.memory, more), more ? ALWAYS : 0))
+      this.push(new MemoryEvent(this.time, more ? 'reserve_memory' : 'release_memory', name, totals, signed(leaf.memory, more), more ? ALWAYS : 0))
     }
 
     if (leaf.inboundStreams + leaf.outboundStreams > 0) {
-      this.push(streams(more ? 'add_stream' : 'remove_stream', name, totals, signed(leaf.inboundStreams, more), signed(leaf.outboundStreams, more)))
+      this.push(new StreamEvent(this.time, more ? 'add_stream' : 'remove_stream', name, totals, signed(leaf.inboundStreams, more), signed(leaf.outboundStreams, more)))
     }
 
     if (leaf.inboundConnections + leaf.outboundConnections > 0) {
-      this.push(connections(more ? 'add_conn' : 'remove_conn', name, totals, signed(leaf.inboundConnections, more), signed(leaf.outboundConnections, more), signed(leaf.fileDescriptors, more)))
+      this.push(new ConnectionEvent(this.time, more ? 'add_conn' : 'remove_conn', name, totals, signed(leaf.inboundConnections, more), signed(leaf.outboundConnections, more), signed(leaf.fileDescriptors, more)))
     }
   }
-}
-
-function creation (account: Account): TraceEvent {
-  return event('create_scope', account.holder.name, account.limit)
 }
 
 /**
@@ -145,58 +188,4 @@ function creation (account: Account): TraceEvent {
  */
 function signed (count: number, more: boolean): number {
   return more ? count : 0 - count
-}
-
-function memory (type: TraceEventType, name: string, totals: Counts, delta: number, priority: number): TraceEvent {
-  const e = event(type, name)
-  e.priority = priority
-  e.delta = delta
-  e.memory = totals.memory
-
-  return e
-}
-
-function streams (type: TraceEventType, name: string, totals: Counts, deltaIn: number, deltaOut: number): TraceEvent {
-  const e = event(type, name)
-  e.deltaIn = deltaIn
-  e.deltaOut = deltaOut
-  e.streamsIn = totals.inboundStreams
-  e.streamsOut = totals.outboundStreams
-
-  return e
-}
-
-function connections (type: TraceEventType, name: string, totals: Counts, deltaIn: number, deltaOut: number, delta: number): TraceEvent {
-  const e = event(type, name)
-  e.delta = delta
-  e.deltaIn = deltaIn
-  e.deltaOut = deltaOut
-  e.connsIn = totals.inboundConnections
-  e.connsOut = totals.outboundConnections
-  e.fd = totals.fileDescriptors
-
-  return e
-}
-
-/**
- * All events have the same fields in the same order, so that V8 has one shape of
- * them
- */
-export function event (type: TraceEventType, name: string, limit?: TraceEvent['limit']): TraceEvent {
-  return {
-    time: performance.timeOrigin + performance.now(),
-    type,
-    name,
-    limit,
-    priority: 0,
-    delta: 0,
-    deltaIn: 0,
-    deltaOut: 0,
-    memory: 0,
-    streamsIn: 0,
-    streamsOut: 0,
-    connsIn: 0,
-    connsOut: 0,
-    fd: 0
-  }
 }
