@@ -1,0 +1,56 @@
+import { expect } from 'aegir/chai'
+import { ScopeRegistry } from '../../../src/core/scope-registry.ts'
+import { ScopeEnvironment } from '../../../src/core/scope.ts'
+import { scaleLimits } from '../../../src/index.ts'
+import { LimitTable } from '../../../src/limits/limits.ts'
+import { Tracer } from '../../../src/observe/trace/tracer.ts'
+import { PEER } from '../../fixtures/peers.ts'
+import type { TraceEvent } from '../../../src/index.ts'
+
+describe('a tracer', () => {
+  let events: TraceEvent[]
+  let registry: ScopeRegistry
+
+  beforeEach(() => {
+    events = []
+    const tracer = new Tracer(event => { events.push(event) })
+    registry = new ScopeRegistry(new ScopeEnvironment({}, tracer), new LimitTable(scaleLimits({ memory: 2 ** 30, fileDescriptors: 0 })))
+  })
+
+  function since (count: number): Array<Partial<TraceEvent>> {
+    return events.slice(count).map(({ type, name, delta, deltaIn, memory, streamsIn }) => ({ type, name, delta, deltaIn, memory, streamsIn }))
+  }
+
+  it('takes everything from a scope that gets another name, and gives it to the other', () => {
+    const stream = registry.openStream(PEER, 'inbound')
+    stream.setProtocol('/p/1')
+    stream.setService('old')
+    stream.reserveMemory(10)
+    const count = events.length
+    registry.renameService('old', 'new')
+
+    const renamed = (suffix: string): unknown[] => [
+      { type: 'release_memory', name: `service:old${suffix}`, delta: -10, deltaIn: 0, memory: 0, streamsIn: 0 },
+      { type: 'remove_stream', name: `service:old${suffix}`, delta: 0, deltaIn: -1, memory: 0, streamsIn: 0 },
+      { type: 'destroy_scope', name: `service:old${suffix}`, delta: 0, deltaIn: 0, memory: 0, streamsIn: 0 },
+      { type: 'create_scope', name: `service:new${suffix}`, delta: 0, deltaIn: 0, memory: 0, streamsIn: 0 },
+      { type: 'reserve_memory', name: `service:new${suffix}`, delta: 10, deltaIn: 0, memory: 10, streamsIn: 0 },
+      { type: 'add_stream', name: `service:new${suffix}`, delta: 0, deltaIn: 1, memory: 0, streamsIn: 1 }
+    ]
+
+    expect(since(count)).to.deep.equal([...renamed(''), ...renamed(`.peer:${PEER}`)])
+
+    stream.releaseMemory(10)
+    expect(events.at(-5)).to.include({ type: 'release_memory', name: `service:new.peer:${PEER}`, memory: 0 })
+  })
+
+  it('never tells of -0', () => {
+    const connection = registry.openConnection('inbound', false)
+    connection.setPeer(PEER)
+    connection.done()
+
+    for (const { delta, deltaIn, deltaOut } of events) {
+      expect([delta, deltaIn, deltaOut].some(count => Object.is(count, -0))).to.be.false()
+    }
+  })
+})
