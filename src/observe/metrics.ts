@@ -168,7 +168,7 @@ function distribution (values: number[], buckets: readonly number[]): Values {
 }
 
 /**
- * @param named - which have a label of their own
+ * What has a label of its own is among the named, and keeps it
  */
 function byName (stats: Map<string, ScopeStat>, field: keyof ScopeStat, named: Set<string>): Values {
   const values = new Map<string, number>()
