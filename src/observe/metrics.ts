@@ -4,14 +4,29 @@
  */
 
 import { COUNT_BUCKETS, MEMORY_BUCKETS, numbersOf, ROOTS, Snapshots, useOf } from './observed.ts'
+import type { NearLimit } from './near-limits.ts'
 import type { Observed, Root } from './observed.ts'
 import type { RefusalCount } from './refusals.ts'
 import type { ScopeStat } from '../core/types.ts'
-import type { Metrics } from '@libp2p/interface'
+import type { CounterGroup, Metrics } from '@libp2p/interface'
+
+export interface ObservedNode extends Observed {
+  nearLimits(): NearLimit[]
+}
 
 type Values = Record<string, number>
 
 const PREFIX = 'libp2p_resource_manager'
+
+/**
+ * How many protocols have a label of their own, and how many services. Only what
+ * the node itself handles or dials has a scope, but who reads metrics keeps every
+ * label that was ever seen, and names may be made up without end.
+ */
+const MOST_NAMES = 1_000
+
+/** The label of all others together */
+const OTHERS = '(others)'
 
 const NAMES: Record<Root, [name: string, who: string]> = {
   system: ['system', 'the whole node'],
@@ -34,16 +49,23 @@ const PEER_FIELDS = [
   ['file_descriptors', 'fileDescriptors']
 ] as const
 
-export function registerMetrics (metrics: Metrics, observed: Observed): void {
+export function registerMetrics (metrics: Metrics, observed: ObservedNode): void {
   const now = new Snapshots(observed)
+  let countRefusals = (): void => {}
 
-  const gauge = (name: string, label: string, help: string, calculate: () => Values): void => {
-    metrics.registerMetricGroup(`${PREFIX}_${name}`, { label, help, calculate })
+  const gauge = (name: string, label: string, help: string, read: () => Values): void => {
+    metrics.registerMetricGroup(`${PREFIX}_${name}`, {
+      label,
+      help,
+      calculate: () => {
+        countRefusals()
+
+        return read()
+      }
+    })
   }
 
-  const counter = (name: string, help: string, read: () => RefusalCount[]): void => {
-    metrics.registerCounterGroup(`${PREFIX}_${name}`, { label: 'limit', help, calculate: sinceLastTime(() => byLimit(read())) })
-  }
+  const counter = (name: string, help: string): CounterGroup => metrics.registerCounterGroup(`${PREFIX}_${name}`, { label: 'limit', help })
 
   for (const root of ROOTS) {
     const [name, who] = NAMES[root]
@@ -53,8 +75,10 @@ export function registerMetrics (metrics: Metrics, observed: Observed): void {
   }
 
   for (const [plural, label] of [['protocols', 'protocol'], ['services', 'service']] as const) {
+    const named = new Set<string>()
+
     for (const [name, field] of STREAM_FIELDS) {
-      gauge(`${label}_${name}`, label, `${inWords(name)} by ${label}`, withZeros(() => byName(now.stat[plural], field)))
+      gauge(`${label}_${name}`, label, `${inWords(name)} by ${label}`, () => byName(now.stat[plural], field, named))
     }
   }
 
@@ -66,54 +90,58 @@ export function registerMetrics (metrics: Metrics, observed: Observed): void {
   gauge('connection_memory_bytes', 'le', 'How many connections hold memory, at most so many bytes each',
     () => distribution(now.connectionMemory, MEMORY_BUCKETS))
 
-  counter('refusals_total', 'Reservations that were refused, by direction, kind of scope and limit',
-    () => now.refusals.filter(({ enforced }) => enforced))
-  counter('observed_refusals_total', 'Reservations that would have been refused, if limits were enforced',
-    () => now.refusals.filter(({ enforced }) => !enforced))
+  const near = new Set<string>()
+  gauge('near_limit', 'limit', 'How many scopes use at least 80 % of a limit, by kind of scope and limit',
+    () => withZeros(byKind(observed.nearLimits()), near))
+
+  // read after the gauges, in the order in which all are registered
+  const refused = counter('refusals_total', 'Reservations that were refused, by direction, kind of scope and limit')
+  const observedOnly = counter('observed_refusals_total', 'Reservations that would have been refused, if limits were enforced')
+
+  countRefusals = sinceLastTime(() => now.refusals, (refusal, increment) => {
+    (refusal.enforced ? refused : observedOnly).increment({ [limitName(refusal)]: increment })
+  })
 }
 
 /**
  * The metrics of js-libp2p have one label each. Two words in it are apart by a
  * space, as in its own `inbound /ipfs/id/1.0.0`.
  */
-function byLimit (refusals: RefusalCount[]): Values {
-  return Object.fromEntries(refusals.map(({ direction, kind, resource, count }) => [
-    direction === undefined ? `${kind}.${resource}` : `${direction} ${kind}.${resource}`,
-    count
-  ]))
+function limitName ({ direction, kind, resource }: RefusalCount): string {
+  return direction === undefined ? `${kind}.${resource}` : `${direction} ${kind}.${resource}`
 }
 
 /**
- * Calculated counters of js-libp2p go up by what is calculated
+ * Counters go up when a gauge is read, and are not calculated themselves: what is
+ * calculated is added to them in Prometheus and OpenTelemetry, but is all that they
+ * show in simple-metrics. Increments mean the same everywhere.
  */
-function sinceLastTime (read: () => Values): () => Values {
-  let last: Values = {}
+function sinceLastTime (read: () => RefusalCount[], add: (refusal: RefusalCount, increment: number) => void): () => void {
+  const counted = new Map<string, number>()
 
   return () => {
-    const values = read()
-    const increments = Object.entries(values)
-      .map(([key, value]): [string, number] => [key, value - (last[key] ?? 0)])
-      .filter(([, value]) => value > 0)
-    last = values
+    for (const refusal of read()) {
+      const name = limitName(refusal)
+      const increment = refusal.count - (counted.get(name) ?? 0)
 
-    return Object.fromEntries(increments)
+      if (increment > 0) {
+        counted.set(name, refusal.count)
+        add(refusal, increment)
+      }
+    }
   }
 }
 
 /**
- * Calculated gauges of js-libp2p keep the values of labels that are not
- * calculated any more: these are zero once. Scopes go only when they are empty.
+ * Calculated gauges keep the values of labels that are not calculated any more, so
+ * what there was once is zero when it is gone
  */
-function withZeros (read: () => Values): () => Values {
-  let last: string[] = []
-
-  return () => {
-    const values = read()
-    const gone = last.filter(name => !Object.hasOwn(values, name))
-    last = Object.keys(values)
-
-    return Object.fromEntries([...Object.entries(values), ...gone.map((name): [string, number] => [name, 0])])
+function withZeros (values: Map<string, number>, named: Set<string>): Values {
+  for (const name of values.keys()) {
+    named.add(name)
   }
+
+  return Object.fromEntries([...named].map(name => [name, values.get(name) ?? 0]))
 }
 
 /**
@@ -139,8 +167,33 @@ function distribution (values: number[], buckets: readonly number[]): Values {
   }))
 }
 
-function byName (stats: Map<string, ScopeStat>, field: keyof ScopeStat): Values {
-  return Object.fromEntries([...stats].map(([name, stat]) => [name, stat[field]]))
+/**
+ * What has a label of its own is among the named, and keeps it
+ */
+function byName (stats: Map<string, ScopeStat>, field: keyof ScopeStat, named: Set<string>): Values {
+  const values = new Map<string, number>()
+
+  for (const [name, stat] of stats) {
+    if (named.size < MOST_NAMES) {
+      named.add(name)
+    }
+
+    const label = named.has(name) ? name : OTHERS
+    values.set(label, (values.get(label) ?? 0) + stat[field])
+  }
+
+  return withZeros(values, named)
+}
+
+function byKind (near: NearLimit[]): Map<string, number> {
+  const counts = new Map<string, number>()
+
+  for (const { kind, resource } of near) {
+    const name = `${kind}.${resource}`
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+
+  return counts
 }
 
 function inWords (name: string): string {

@@ -1,11 +1,16 @@
-import { prometheusMetrics } from '@libp2p/prometheus-metrics'
+/**
+ * @file What the metrics of a node say is what its manager says, whichever
+ * implementation of metrics the node has.
+ */
+
 import { expect } from 'aegir/chai'
-import { Registry } from 'prom-client'
 import Sinon from 'sinon'
 import { BASE_MEMORY } from '../../src/limits/base-memory.ts'
+import { IMPLEMENTATIONS } from '../fixtures/metrics-implementations.ts'
 import { connect, createNode, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { readUntil } from '../fixtures/prometheus-server.ts'
 import type { ScopeStat } from '../../src/index.ts'
+import type { ReadableMetrics } from '../fixtures/metrics-implementations.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 
 const ECHO = '/echo/1.0.0'
@@ -13,17 +18,18 @@ const ECHO = '/echo/1.0.0'
 /** What markup and quotes would do damage with, were they not escaped */
 const NASTY = '/"><script>alert(1)</script>\n{le="1"} 7\\/1.0.0'
 
-describe('the metrics of a node', () => {
+Object.entries(IMPLEMENTATIONS).forEach(([implementation, createReadable]) => describe(`the metrics of a node with ${implementation}`, () => {
   let nodes: TestNode[]
-  let registry: Registry
+  let readable: ReadableMetrics
 
   beforeEach(() => {
     nodes = []
-    registry = new Registry()
+    readable = createReadable()
   })
 
   afterEach(async () => {
     await stopAll(...nodes)
+    await readable.stop()
   })
 
   async function create (init: NodeInit = {}): Promise<TestNode> {
@@ -34,16 +40,14 @@ describe('the metrics of a node', () => {
   }
 
   async function createMeasured (init: NodeInit = {}): Promise<TestNode> {
-    return create({ ...init, options: { metrics: prometheusMetrics({ registry, collectDefaultMetrics: false }) } })
+    return create({ ...init, options: { metrics: readable.metrics } })
   }
 
   /**
-   * The values of a metric by label
+   * The values of a metric by label, none if there is nothing to tell
    */
   async function read (name: string): Promise<Record<string, number>> {
-    const metric = (await registry.getMetricsAsJSON()).find(metric => metric.name === `libp2p_resource_manager_${name}`)
-
-    return Object.fromEntries(metric?.values.map(({ labels, value }) => [Object.values(labels)[0], value]) ?? [])
+    return (await readable.readAll()).get(`libp2p_resource_manager_${name}`)?.values ?? {}
   }
 
   function fields (stats: Map<string, ScopeStat>, field: keyof ScopeStat): Record<string, number> {
@@ -60,9 +64,14 @@ describe('the metrics of a node', () => {
     const streams = [await connection.newStream(ECHO), await connection.newStream(ECHO)]
     await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 2)
 
-    // the third one is reset by the listener
-    const third = await connection.newStream(ECHO)
-    await eventually(() => third.status !== 'open' && refused === 1)
+    // what is one too many is reset by the listener
+    const refuse = async (): Promise<void> => {
+      const before = refused
+      const stream = await connection.newStream(ECHO)
+      await eventually(() => stream.status !== 'open' && refused === before + 1)
+    }
+
+    await refuse()
 
     const { system, protocols, services, transient } = managerOf(listener).stat()
     const limits = managerOf(listener).limits()
@@ -86,10 +95,27 @@ describe('the metrics of a node', () => {
     expect(await read('protocol_memory_bytes')).to.have.property(ECHO, 2 * BASE_MEMORY.stream)
     expect(await read('service_inbound_streams')).to.have.property('echo', 2)
 
-    // counted once, however often it is read
-    for (let i = 0; i < 2; i++) {
-      expect(await read('refusals_total')).to.deep.equal({ 'inbound protocolPeer.inboundStreams': 1 })
+    expect(await read('near_limit')).to.include({ 'protocolPeer.inboundStreams': 1 })
+
+    // all that there were, however often they are read
+    for (const more of [0, 0, 3, 0]) {
+      for (let i = 0; i < more; i++) {
+        await refuse()
+      }
+
+      expect(await read('refusals_total')).to.deep.equal({ 'inbound protocolPeer.inboundStreams': refused })
       expect(await read('observed_refusals_total')).to.deep.equal({})
+    }
+
+    expect(refused).to.equal(4)
+
+    // simple-metrics has no labels
+    if (implementation !== 'simple-metrics') {
+      const all = await readable.readAll()
+
+      for (const [name, label] of [['system', 'resource'], ['transient_limit', 'resource'], ['protocol_memory_bytes', 'protocol'], ['service_inbound_streams', 'service'], ['peer_memory_bytes', 'le'], ['near_limit', 'limit'], ['refusals_total', 'limit']]) {
+        expect(all.get(`libp2p_resource_manager_${name}`)?.label, name).to.equal(label)
+      }
     }
 
     streams.forEach(stream => { stream.abort(new Error('enough')) })
@@ -126,11 +152,11 @@ describe('the metrics of a node', () => {
 
     expect(manager.listConnections().map(scope => scope.peerScope?.peer.toString())).to.deep.equal(dialers.map(dialer => dialer.peerId.toString()))
 
-    const text = await registry.metrics()
-    expect(text).to.include('libp2p_resource_manager_peer_memory_bytes{le="1048576"} 3')
+    const text = JSON.stringify([...await readable.readAll()].filter(([name]) => name.startsWith('libp2p_resource_manager_')))
+    expect(text).to.include(ECHO)
 
-    for (const dialer of dialers) {
-      expect(text).to.not.include(dialer.peerId.toString())
+    for (const { peerId } of nodes) {
+      expect(text).to.not.include(peerId.toString())
     }
   })
 
@@ -147,8 +173,11 @@ describe('the metrics of a node', () => {
     managerOf(listener).removeUnusedScopes()
     expect(managerOf(listener).listProtocols()).to.not.include(ECHO)
 
-    expect(await read('protocol_inbound_streams')).to.have.property(ECHO, 0)
-    expect(await read('protocol_memory_bytes')).to.have.property(ECHO, 0)
+    for (let i = 0; i < 2; i++) {
+      expect(await read('protocol_inbound_streams')).to.have.property(ECHO, 0)
+      expect(await read('protocol_memory_bytes')).to.have.property(ECHO, 0)
+    }
+
     expect(await read('peer_inbound_connections')).to.include({ 1: 0, '+Inf': 0 })
     expect(managerOf(listener).listConnections()).to.be.empty()
   })
@@ -166,23 +195,26 @@ describe('the metrics of a node', () => {
     ])
   })
 
-  it('are calculated when somebody reads them, once for all', async () => {
+  it('are calculated when somebody reads them', async () => {
     const listener = await createMeasured()
-    const stat = Sinon.spy(managerOf(listener), 'stat')
-    const limits = Sinon.spy(managerOf(listener), 'limits')
+    const spies = (['stat', 'limits', 'nearLimits', 'refusals', 'listConnections'] as const).map(name => Sinon.spy(managerOf(listener), name))
     const connection = await connect(await create(), listener)
     const stream = await connection.newStream(ECHO)
     stream.abort(new Error('enough'))
 
-    expect(stat.callCount).to.equal(0)
-    limits.resetHistory()
+    // nobody has an interval in which it calculates
+    expect(spies.map(spy => spy.callCount)).to.deep.equal([0, 0, 0, 0, 0])
 
-    await registry.metrics()
-    expect(stat.callCount).to.equal(1)
-    expect(limits.callCount).to.equal(1)
+    for (let i = 1; i < 3; i++) {
+      await readable.readAll()
 
-    await registry.metrics()
-    expect(stat.callCount).to.equal(2)
+      // simple-metrics waits between one metric and the next, so that it is another moment
+      if (implementation !== 'simple-metrics') {
+        expect(spies.map(spy => spy.callCount)).to.deep.equal([i, i, i, i, i])
+      }
+
+      expect(spies.every(spy => spy.callCount >= i)).to.be.true()
+    }
   })
 
   it('can be read while the node stops, and after', async () => {
@@ -192,25 +224,55 @@ describe('the metrics of a node', () => {
     await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 1)
 
     await readUntil(listener.stop(), async () => {
-      expect(await registry.metrics()).to.include('libp2p_resource_manager_system{resource="connections"}')
+      expect(await read('system')).to.have.property('connections')
     })
     await eventually(async () => (await read('system')).connections === 0)
     expect(await read('protocol_inbound_streams')).to.have.property(ECHO, 0)
   })
 
-  it('escape what is in names', async () => {
-    const listener = await createMeasured()
-    await listener.handle(NASTY, () => {})
-    const dialer = await create()
-    const connection = await connect(dialer, listener)
-    await connection.newStream(NASTY)
-    await eventually(() => managerOf(listener).stat().protocols.get(NASTY)?.inboundStreams === 1)
-    managerOf(listener).viewService(NASTY, scope => { scope.reserveMemory(5) })
+  it('have names as they are, whatever is in them', async () => {
+    const manager = managerOf(await createMeasured())
+    const names = [NASTY, '__proto__', 'constructor', 'le', '', ' ', '\r\t\u2028', '✓ \u{1f600}']
 
-    expect(await read('protocol_inbound_streams')).to.have.property(NASTY, 1)
-    expect((await registry.metrics()).split('\n').filter(line => line.startsWith('libp2p_resource_manager_') && line.includes('alert')).map(line => line.replace(/ \d+$/, ''))).to.have.members([
-      ...['protocol', 'service'].flatMap(label => ['inbound_streams', 'outbound_streams', 'memory_bytes'].map(name =>
-        `libp2p_resource_manager_${label}_${name}{${label}="/\\"><script>alert(1)</script>\\n{le=\\"1\\"} 7\\\\/1.0.0"}`))
-    ])
+    names.forEach((name, i) => {
+      manager.viewService(name, scope => { scope.reserveMemory(1 + i) })
+      manager.viewProtocol(name, scope => { scope.reserveMemory(1 + i) })
+    })
+
+    for (const metric of ['service_memory_bytes', 'protocol_memory_bytes']) {
+      const values = Object.entries(await read(metric)).filter(([, value]) => value > 0)
+
+      expect(values, metric).to.have.deep.members(names.map((name, i) => [name, 1 + i]))
+    }
   })
-})
+
+  it('have no more than a thousand names', async () => {
+    const manager = managerOf(await createMeasured())
+    const sum = (values: Record<string, number>): number => Object.values(values).reduce((sum, value) => sum + value, 0)
+    const scopes = Array.from({ length: 1_500 }, (_, i) => manager.viewProtocol(`/made-up/${i}`, scope => {
+      scope.reserveMemory(1)
+
+      return scope
+    }))
+
+    // OpenTelemetry sums up what goes beyond 2,000 by itself, without the metric being known
+    for (let i = 0; i < 2; i++) {
+      const values = await read('protocol_memory_bytes')
+
+      expect(Object.keys(values)).to.have.length(1_001)
+      expect(values).to.have.property('/made-up/0', 1)
+      expect(values).to.have.property('(others)').that.is.above(1)
+      expect(sum(values)).to.equal(1_500)
+    }
+
+    scopes.forEach(scope => { scope.releaseMemory(1) })
+    manager.removeUnusedScopes()
+    manager.viewProtocol('/new', scope => { scope.reserveMemory(7) })
+
+    const values = await read('protocol_memory_bytes')
+    expect(Object.keys(values)).to.have.length(1_001)
+    expect(values).to.have.property('(others)', 7)
+    expect(sum(values)).to.equal(7)
+    expect(Object.keys(await read('service_memory_bytes'))).to.not.include('(others)')
+  })
+}))

@@ -259,7 +259,23 @@ describe('the metrics in a real Prometheus server', function () {
     }
   })
 
-  it('answer the query of the README', async () => {
+  it('answer the query of the README for how full the node is', async () => {
+    const prometheus = server as PrometheusServer
+    const [, query] = /^topk\(3, (libp2p_resource_manager_.+)\)$/m.exec(await readFile('README.md', 'utf8')) ?? []
+    const [[time, { stat: { system }, limits }]] = (await scraped(prometheus)).slice(-1)
+    const use: Record<string, number> = {
+      ...system,
+      streams: system.inboundStreams + system.outboundStreams,
+      connections: system.inboundConnections + system.outboundConnections
+    }
+    const full = Object.entries(use).map(([resource, value]): Expected[0] => [{ resource }, value / Number(limits.system[resource as keyof typeof limits.system])])
+    const answer = await prometheus.query(query, time)
+
+    expect(answer).to.have.length(8)
+    expect(sorted(answer.map(({ labels, value }) => [labels, value]))).to.deep.equal(sorted(full))
+  })
+
+  it('answer the query of the README for what is left', async () => {
     const [, query] = /`(libp2p_rcmgr_limit.+?)`/.exec(await readFile('README.md', 'utf8')) ?? []
     const [[time, { stat, limits }]] = (await scraped(server as PrometheusServer)).slice(-1)
 
