@@ -17,6 +17,8 @@ import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
 import { resolveBaseMemory } from './limits/base-memory.ts'
 import { LimitSource } from './limits/limit-source.ts'
 import { resolveLimits } from './limits/limits.ts'
+import { memoryUsage } from './limits/memory-usage.ts'
+import { limitChanges } from './limits/preview.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
@@ -33,6 +35,8 @@ import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
+import type { MemoryUsage } from './limits/memory-usage.ts'
+import type { LimitChange } from './limits/preview.ts'
 import type { NearLimit } from './observe/near-limits.ts'
 import type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
 import type { RefusalCount } from './observe/refusals.ts'
@@ -234,9 +238,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
    * @throws {InvalidLimitError} if a limit makes no sense, nothing has changed then
    */
   setLimits (limits: Limits): void {
-    if (limits == null) {
-      throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
-    }
+    assertGiven(limits)
 
     // everything is checked before anything changes
     const source = this.source.with(limits, this.registry)
@@ -244,6 +246,20 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.admission.setLimits({ subnets: limits.subnets, rates: limits.rates })
     this.source = source
     commit()
+  }
+
+  /**
+   * What `setLimits` would change, and which limits would be below what is in use
+   *
+   * @throws {InvalidLimitError} if a limit makes no sense
+   */
+  previewLimits (limits: Limits): LimitChange[] {
+    assertGiven(limits)
+
+    const planned = this.source.with(limits, this.registry).planned(this.registry)
+    const after = { ...planned, ...this.admission.limitsWith({ subnets: limits.subnets, rates: limits.rates }) }
+
+    return limitChanges(this.limits(), after, this.registry)
   }
 
   /**
@@ -331,6 +347,13 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     }
 
     return nearLimits(this.registry.allScopes(), fraction)
+  }
+
+  /**
+   * What the process really holds, beside what is accounted for and may be
+   */
+  memoryUsage (): MemoryUsage {
+    return memoryUsage(this.registry, this.admission.processMemory.limit)
   }
 
   /**
@@ -447,5 +470,11 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
           'new connections will be refused before any is pruned. Raise the limit or lower maxConnections.')
       }
     }
+  }
+}
+
+function assertGiven (limits: Limits): void {
+  if (limits == null) {
+    throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
   }
 }
