@@ -63,6 +63,7 @@ export type { RefusalDetail, RefusalKind, RefusedResource, Remote } from './core
 export type { ScopeStats } from './core/scope-registry.ts'
 export type { ResourceManagerFactory } from './create-libp2p.ts'
 export type { CustomResourceManager, CustomResourceManagerInit } from './custom-resource-manager.ts'
+export type { ResourceManagerEvents } from './events.ts'
 export type { ServiceProtocols } from './libp2p/services.ts'
 export type { BaseMemory } from './limits/base-memory.ts'
 export type { JSONPosition, LimitsSyntaxErrorKind } from './limits/json-error.ts'
@@ -79,7 +80,7 @@ export type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
 export type { RefusalCount } from './observe/refusals.ts'
 export type { NullResourceManager } from './null-resource-manager.ts'
 export type { CustomLimiter, ResourceManagerInit } from './options.ts'
-export type { DefaultResourceManager, EnforcedLimits, ResourceManagerComponents, ResourceManagerEvents } from './resource-manager.ts'
+export type { DefaultResourceManager, EnforcedLimits, ResourceManagerComponents } from './resource-manager.ts'
 
 /**
  * Makes the resource manager of a node. Pass the result as `resourceManager` to
