@@ -5,6 +5,7 @@
 
 import { serviceCapabilities } from '@libp2p/interface'
 import { Admission } from './admission/admission.ts'
+import { inspect } from './core/describe.ts'
 import { InvalidLimitError } from './core/errors.ts'
 import { ObservingEnvironment } from './core/observing.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
@@ -20,6 +21,7 @@ import { limitChanges } from './limits/preview.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
+import { overview } from './observe/overview.ts'
 import { RefusalLog } from './observe/refusal-log.ts'
 import { RefusalCounts } from './observe/refusals.ts'
 import { StaleScopes } from './observe/stale-scopes.ts'
@@ -310,6 +312,17 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
     this.registry.renameService(name, canonical)
     this.registry.prepareLimiter(source, true)()
     this.source = source
+  }
+
+  /**
+   * Use, limits and refusals on one page
+   */
+  toString (): string {
+    return overview(this.registry, this.refusals(), !(this.environment instanceof ObservingEnvironment))
+  }
+
+  [inspect] (): string {
+    return this.toString()
   }
 
   private observer (): ScopeObserver {

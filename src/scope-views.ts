@@ -99,7 +99,7 @@ export abstract class ScopeViews extends TypedEventEmitter<ResourceManagerEvents
    * @throws {InvalidLimitError} if it is not a number from 0 to 1
    */
   nearLimits (fraction: number = DEFAULT_NEAR): NearLimit[] {
-    if (!(fraction >= 0 && fraction <= 1)) {
+    if (typeof fraction !== 'number' || !(fraction >= 0 && fraction <= 1)) {
       throw new InvalidLimitError('fraction', fraction, 'a number from 0 to 1')
     }
 

@@ -7,6 +7,7 @@
  */
 
 import { Account, EnforcedLimit } from './account.ts'
+import { describe, inspect } from './describe.ts'
 import { InvalidReservationError, refusal, ScopeClosedError, show } from './errors.ts'
 import { optionOf, resolveLimit } from './limit.ts'
 import type { AccountHolder } from './account.ts'
@@ -232,6 +233,17 @@ export abstract class Scope implements ResourceScope, AccountHolder, Remote {
     this.environment.tracer?.created(span.account)
 
     return span
+  }
+
+  /**
+   * Name, use and limits
+   */
+  toString (): string {
+    return describe(this.account)
+  }
+
+  [inspect] (): string {
+    return describe(this.account)
   }
 
   /**

@@ -4,6 +4,7 @@
  * others.
  */
 
+import { inBytes } from '../core/describe.ts'
 import { openConnection, openStream } from './open-scopes.ts'
 import type { OpenConnection, OpenStream } from './open-scopes.ts'
 import type { ScopeRegistry } from '../core/scope-registry.ts'
@@ -104,5 +105,5 @@ function describe (scope: OpenConnection | OpenStream): string {
     ? `an ${direction} connection${scope.endpoint === undefined ? '' : ` at ${scope.endpoint}`}, has shown no peer`
     : `an ${direction} stream of ${scope.peer}, has no protocol`
 
-  return `${scope.scope}, ${what} for ${age} seconds and holds ${memory} bytes of memory: it takes a place in the transient scope until it ends`
+  return `${scope.scope}, ${what} for ${age} seconds and holds ${inBytes(memory)} of memory: it takes a place in the transient scope until it ends`
 }

@@ -127,13 +127,13 @@ describe('what stays transient', () => {
 
     registry.openConnection('inbound', true).reserveMemory(100)
     pass(70)
-    expect(kept.errors).to.deep.equal(['conn-1, an inbound connection, has shown no peer for 65 seconds and holds 100 bytes of memory: it takes a place in the transient scope until it ends'])
+    expect(kept.errors).to.deep.equal(['conn-1, an inbound connection, has shown no peer for 65 seconds and holds 100 B of memory: it takes a place in the transient scope until it ends'])
 
     const count = 500
     Array.from({ length: count }, () => registry.openStream(PEER, 'outbound'))
     pass(70)
     expect(kept.errors).to.have.lengthOf(12)
-    expect(kept.errors[1]).to.equal(`stream-1, an outbound stream of ${PEER}, has no protocol for 65 seconds and holds 0 bytes of memory: it takes a place in the transient scope until it ends`)
+    expect(kept.errors[1]).to.equal(`stream-1, an outbound stream of ${PEER}, has no protocol for 65 seconds and holds 0 B of memory: it takes a place in the transient scope until it ends`)
     expect(kept.errors.at(-1)).to.equal(`${count - 10} more connections and streams are as old, and not set up yet`)
   })
 
