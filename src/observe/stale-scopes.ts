@@ -11,7 +11,7 @@ import type { ScopeRegistry } from '../core/scope-registry.ts'
 import type { Logger } from '@libp2p/interface'
 
 /**
- * How often to look, in seconds: with many streams it takes a millisecond
+ * How often to look, in seconds: with 100,000 streams it takes some milliseconds
  */
 const INTERVAL = 5
 

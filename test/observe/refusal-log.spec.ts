@@ -100,8 +100,9 @@ describe('the log of refusals', () => {
       attempt(() => { connection.reserveMemory(6) })
       connection.done()
       manager.viewPeer(PEER, scope => {
-        using span = scope.beginSpan()
+        const span = scope.beginSpan()
         attempt(() => { span.reserveMemory(6) })
+        span.done()
       })
     }
 
