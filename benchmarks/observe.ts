@@ -11,6 +11,7 @@ import { Registry } from 'prom-client'
 import { createResourceManager, ResourceLimitExceededError } from '../src/index.ts'
 import { registerMetrics } from '../src/observe/metrics.ts'
 import { registerPrometheusMetrics } from '../src/observe/prometheus.ts'
+import { RefusalLog } from '../src/observe/refusal-log.ts'
 import { RefusalCounts } from '../src/observe/refusals.ts'
 import { check, measure, printTable, reportChecks } from './harness.ts'
 import { makePeers } from './peers.ts'
@@ -100,6 +101,60 @@ function refusals (name: string, manager: DefaultResourceManager, peers: PeerId[
   }
 }
 
+interface Logged {
+  name: string
+  enabled: boolean
+  peers: PeerId[]
+}
+
+/**
+ * What the log takes by itself of a flood of refusals, in lines that nobody prints
+ */
+function logging (): string[][] {
+  const sides = [
+    { name: 'off', enabled: false, peers: makePeers(1) },
+    { name: 'one peer', enabled: true, peers: makePeers(1) },
+    { name: 'many peers', enabled: true, peers: makePeers(PEERS) }
+  ].map(({ name, enabled, peers }: Logged) => {
+    let lines = 0
+    let n = 0
+    const log = Object.assign(() => { lines++ }, { enabled, error: () => {}, trace: () => {}, newScope: () => log })
+    const refusalLog = new RefusalLog(log, 10_000)
+    const refusals = peers.map(peer => {
+      const scope = `peer:${peer}`
+      const refusal = new ResourceLimitExceededError({ scope, kind: 'peer', path: ['stream-1', scope], resource: 'outboundStreams', direction: 'outbound', current: 0, attempted: 1, limit: 0, option: `limits.peers[${JSON.stringify(peer)}].outboundStreams` })
+      refusal.peer = peer
+
+      return refusal
+    })
+
+    return {
+      name,
+      lines: () => lines,
+      refusalLog,
+      run (times: number) {
+        for (let i = 0; i < times; i++) {
+          n = (n + LEAP) % refusals.length
+          refusalLog.add(refusals[n])
+        }
+      }
+    }
+  })
+
+  const medians = measure(sides, { rounds: ROUNDS })
+
+  // no timer runs meanwhile: it is one interval, whatever number of refusals
+  check('log: lines of one interval', sides.map(({ lines }) => lines()), [0, 1, 33])
+  sides.forEach(({ refusalLog }) => { refusalLog.stop() })
+  check('log: lines after it', sides.map(({ lines }) => lines()), [0, 2, 66])
+
+  return [
+    ['  the log of it, while the logger is off', medians.off],
+    ['  the same on, all of one peer', medians['one peer']],
+    [`  the same on, of ${PEERS.toLocaleString('en')} peers`, medians['many peers']]
+  ].map(([what, took]) => [`${what}`, '', `${Number(took).toFixed(0)} ns`, '', '', '', ''])
+}
+
 async function scrape (peers: PeerId[]): Promise<number> {
   const { manager, registry } = observed({ ...limits, peerDefault: { ...plenty, memory: 2 ** 30 } })
   const took: number[] = []
@@ -159,7 +214,7 @@ async function main (): Promise<void> {
       const counts = new RefusalCounts()
       const refusal = new ResourceLimitExceededError({ scope: 'peer:x', kind: 'peer', path: ['stream-1', 'peer:x'], resource: 'outboundStreams', direction: 'outbound', current: 0, attempted: 1, limit: 0, option: 'limits.peerDefault.outboundStreams' })
       const { counting } = measure([{ name: 'counting', run (times) { for (let i = 0; i < times; i++) { counts.add(refusal) } } }], { rounds: ROUNDS })
-      rows.push(['  of it to count the refusal', `${counting.toFixed(0)} ns`, '', `${(counting / medians.off).toFixed(3)}×`, '', `≤ ${(TARGET - 1).toFixed(2)}×`, counting / medians.off <= TARGET - 1 ? 'ok' : 'OVER'])
+      rows.push(['  of it to count the refusal', `${counting.toFixed(0)} ns`, '', `${(counting / medians.off).toFixed(3)}×`, '', `≤ ${(TARGET - 1).toFixed(2)}×`, counting / medians.off <= TARGET - 1 ? 'ok' : 'OVER'], ...logging())
     }
 
     off.close()

@@ -22,7 +22,7 @@ const TIMES = 2_000
 const plenty = { streams: Infinity, inboundStreams: Infinity, outboundStreams: Infinity, connections: Infinity, inboundConnections: Infinity, outboundConnections: Infinity, fileDescriptors: Infinity, memory: 2 ** 45 }
 const limits: Limits = { system: plenty, transient: plenty, peerDefault: plenty, protocolDefault: plenty, protocolPeerDefault: plenty, serviceDefault: plenty, servicePeerDefault: plenty }
 
-const peers = await makePeers(PEERS)
+const peers = makePeers(PEERS)
 
 /** What the sink has got: the last second of a busy node, a million events */
 const memory: Array<readonly TraceEvent[]> = []

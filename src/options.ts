@@ -17,6 +17,16 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 export const DEFAULT_COLLECTION_INTERVAL = 60_000
 
 /**
+ * @default 10_000
+ */
+export const DEFAULT_LOG_INTERVAL = 10_000
+
+/**
+ * @default 60
+ */
+export const DEFAULT_MAX_TRANSIENT_AGE = 60
+
+/**
  * The part of the memory of the machine or control group that the process may
  * hold
  *
@@ -121,12 +131,34 @@ export interface ResourceManagerInit {
   trace?: TraceSink
 
   /**
+   * After how many milliseconds the log tells how often something was refused
+   * since it was told first
+   *
+   * @default 10_000
+   */
+  logInterval?: number
+
+  /**
+   * How many seconds a connection may have no peer, or a stream no protocol,
+   * before it is logged as an error and told to those who listen to `stale`: it
+   * has leaked. `Infinity` switches that off.
+   *
+   * @default 60
+   */
+  maxTransientAge?: number
+
+  /**
    * A clock for rates, in milliseconds, that never goes back
    *
    * @default performance.now
    */
   now?(): number
 }
+
+/**
+ * What a timer can hold, in milliseconds: with more it would run every millisecond
+ */
+const LONGEST_INTERVAL = 2 ** 31 - 1
 
 type Check = (name: string, value: unknown) => void
 
@@ -140,8 +172,9 @@ const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   memory: assertInteger(0),
   fileDescriptors: assertInteger(0),
   maxProcessMemory: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 0), 'a number of bytes, or Infinity to switch it off'),
-  // what a timer can hold, with more it would run every millisecond
-  collectionInterval: assertInteger(1, 2 ** 31 - 1),
+  collectionInterval: assertInteger(1, LONGEST_INTERVAL),
+  logInterval: assertInteger(1, LONGEST_INTERVAL),
+  maxTransientAge: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 1), 'a number of seconds of at least 1, or Infinity to switch it off'),
   trace: assert(value => typeof (value as Partial<TraceSink>)?.write === 'function', 'a TraceSink'),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')
 }

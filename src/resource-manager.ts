@@ -4,10 +4,9 @@
  */
 
 import { serviceCapabilities } from '@libp2p/interface'
-import { TypedEventEmitter } from 'main-event'
 import { Admission } from './admission/admission.ts'
+import { inspect } from './core/describe.ts'
 import { InvalidLimitError } from './core/errors.ts'
-import { every } from './core/every.ts'
 import { ObservingEnvironment } from './core/observing.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
@@ -17,25 +16,28 @@ import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
 import { resolveBaseMemory } from './limits/base-memory.ts'
 import { LimitSource } from './limits/limit-source.ts'
 import { resolveLimits } from './limits/limits.ts'
+import { memoryUsage } from './limits/memory-usage.ts'
+import { limitChanges } from './limits/preview.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
 import { registerMetrics } from './observe/metrics.ts'
-import { nearLimits } from './observe/near-limits.ts'
-import { openConnection, openStream } from './observe/open-scopes.ts'
+import { overview } from './observe/overview.ts'
+import { RefusalLog } from './observe/refusal-log.ts'
 import { RefusalCounts } from './observe/refusals.ts'
+import { StaleScopes } from './observe/stale-scopes.ts'
 import { Trace } from './observe/trace/trace.ts'
-import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
+import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_LOG_INTERVAL, DEFAULT_MAX_TRANSIENT_AGE, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
+import { ScopeViews } from './scope-views.ts'
+import { Timers } from './timers.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
 import type { Allowlist } from './admission/allowlist.ts'
-import type { ResourceLimitExceededError } from './core/errors.ts'
-import type { ScopeStats } from './core/scope-registry.ts'
 import type { ScopeObserver } from './core/scope.ts'
-import type { ConnectionManagementScope, ConnectionScope, Direction, PeerScope, ProtocolScope, ResourceManager, ResourceScope, ServiceScope, StreamManagementScope, StreamScope } from './core/types.ts'
+import type { ConnectionManagementScope, ConnectionScope, Direction, ResourceManager, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
-import type { NearLimit } from './observe/near-limits.ts'
-import type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
+import type { MemoryUsage } from './limits/memory-usage.ts'
+import type { LimitChange } from './limits/preview.ts'
 import type { RefusalCount } from './observe/refusals.ts'
 import type { ResourceManagerInit } from './options.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
@@ -48,14 +50,6 @@ export interface ResourceManagerComponents extends HookedComponents {
   connectionManager?: Pick<ConnectionManager, 'getMaxConnections'>
 }
 
-export interface ResourceManagerEvents {
-  /**
-   * A reservation was refused, the detail says by which limit; with
-   * `enforce: false`, and `enforced: false` in the detail, it would have been
-   */
-  blocked: CustomEvent<ResourceLimitExceededError>
-}
-
 export type EnforcedLimits = ConcreteLimits & Required<AdmissionLimits>
 
 /**
@@ -66,25 +60,19 @@ export type EnforcedLimits = ConcreteLimits & Required<AdmissionLimits>
 const DEFAULT_HEADROOM = 2
 
 /**
- * Which part of a limit is near it
- *
- * @default 0.8
- */
-const DEFAULT_NEAR = 0.8
-
-/**
  * How often the age of what is open is counted, in milliseconds
  */
 const SECOND = 1_000
 
-export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEvents> implements ResourceManager, Startable {
+export class DefaultResourceManager extends ScopeViews implements ResourceManager, Startable {
   /**
    * Addresses that may still connect when the ordinary limits refuse, can be
    * changed at any time
    */
   readonly allowlist: Allowlist
 
-  private readonly registry: ScopeRegistry
+  protected readonly registry: ScopeRegistry
+
   private readonly environment: ScopeEnvironment
   private readonly admission: Admission
   private source: LimitSource
@@ -92,9 +80,10 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   private readonly hooks: NodeHooks
   private readonly log?: Logger
   private readonly trace?: Trace
+  private readonly refusalLog?: RefusalLog
   private readonly refused = new RefusalCounts()
-  private readonly collectionInterval: number
-  private stopTimers?: () => void
+  private readonly stale: StaleScopes
+  private readonly timers: Timers
 
   /**
    * Without the components of a node it is the accounting alone.
@@ -115,20 +104,23 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     services.configure(init.services)
     names.onAlias = (name, canonical) => { this.renameService(name, canonical) }
     this.source = new LimitSource(resolveLimits(given, defaults, names), { asked: isCustomLimiter(init.limits) ? init.limits : undefined, names, given })
-    this.admission = new Admission({ subnets: given?.subnets, rates: given?.rates }, {
-      now: init.now,
-      processMemory: {
-        limit: init.maxProcessMemory ?? (components == null ? Infinity : Math.floor(DEFAULT_PROCESS_MEMORY * mostResidentMemory())),
-        read: residentMemory
-      }
-    })
+    this.admission = admissionOf(init, given, components != null)
     this.allowlist = this.admission.allowlist
     init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
     this.log = components?.logger.forComponent('libp2p:resource-manager')
     this.trace = init.trace == null ? undefined : new Trace({ sink: init.trace, limits: () => ({ ...this.limits() }), log: this.log })
     this.environment = new (init.enforce === false ? ObservingEnvironment : ScopeEnvironment)(this.observer(), this.trace?.tracer)
     this.registry = new ScopeRegistry(this.environment, this.source, this.admission, names)
-    this.collectionInterval = init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL
+    this.timers = new Timers([
+      [init.collectionInterval ?? DEFAULT_COLLECTION_INTERVAL, () => { this.collect() }],
+      [SECOND, () => { this.countSecond() }]
+    ])
+    this.refusalLog = this.log && new RefusalLog(this.log, init.logInterval ?? DEFAULT_LOG_INTERVAL)
+    this.stale = new StaleScopes(this.registry, {
+      maxAge: init.maxTransientAge ?? DEFAULT_MAX_TRANSIENT_AGE,
+      log: this.log,
+      onStale: detail => { this.safeDispatchEvent('stale', { detail }) }
+    })
 
     if (components?.metrics != null) {
       registerMetrics(components.metrics, this)
@@ -139,7 +131,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
 
     // the timer of a node runs from its start to its stop
     if (components == null) {
-      this.startCollection()
+      this.startTimers()
     }
   }
 
@@ -154,7 +146,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
    */
   beforeStart (): void {
     this.hooks.install()
-    this.startCollection()
+    this.startTimers()
   }
 
   start (): void {
@@ -188,41 +180,14 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     return this.admission.mustVerify(address)
   }
 
-  viewSystem<T> (fn: (scope: ResourceScope) => T): T {
-    return this.registry.view(this.registry.standard.system, fn)
-  }
-
-  viewTransient<T> (fn: (scope: ResourceScope) => T): T {
-    return this.registry.view(this.registry.standard.transient, fn)
-  }
-
-  viewService<T> (service: string, fn: (scope: ServiceScope) => T): T {
-    return this.registry.view(this.registry.serviceScope(service), fn)
-  }
-
-  viewProtocol<T> (protocol: string, fn: (scope: ProtocolScope) => T): T {
-    return this.registry.view(this.registry.protocolScope(protocol), fn)
-  }
-
-  viewPeer<T> (peer: PeerId, fn: (scope: PeerScope) => T): T {
-    return this.registry.view(this.registry.peerScope(peer), fn)
-  }
-
   /**
    * What is left of a trace is still written
    */
   close (): void {
     this.admission.stop()
+    this.timers.stop()
+    this.refusalLog?.stop()
     void this.trace?.stop()
-    this.stopTimers?.()
-    this.stopTimers = undefined
-  }
-
-  /**
-   * What every scope holds now
-   */
-  stat (): ScopeStats {
-    return this.registry.stat()
   }
 
   /**
@@ -242,9 +207,7 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
    * @throws {InvalidLimitError} if a limit makes no sense, nothing has changed then
    */
   setLimits (limits: Limits): void {
-    if (limits == null) {
-      throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
-    }
+    assertGiven(limits)
 
     // everything is checked before anything changes
     const source = this.source.with(limits, this.registry)
@@ -252,6 +215,20 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.admission.setLimits({ subnets: limits.subnets, rates: limits.rates })
     this.source = source
     commit()
+  }
+
+  /**
+   * What `setLimits` would change, and which limits would be below what is in use
+   *
+   * @throws {InvalidLimitError} if a limit makes no sense
+   */
+  previewLimits (limits: Limits): LimitChange[] {
+    assertGiven(limits)
+
+    const planned = this.source.with(limits, this.registry).planned(this.registry)
+    const after = { ...planned, ...this.admission.limitsWith({ subnets: limits.subnets, rates: limits.rates }) }
+
+    return limitChanges(this.limits(), after, this.registry)
   }
 
   /**
@@ -286,59 +263,10 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
   }
 
   /**
-   * The services that have a scope, in byte order
+   * What the process really holds, beside what is accounted for and may be
    */
-  listServices (): string[] {
-    return this.registry.listServices()
-  }
-
-  /**
-   * The protocols that have a scope, in byte order
-   */
-  listProtocols (): string[] {
-    return this.registry.listProtocols()
-  }
-
-  /**
-   * The peers that have a scope, in byte order of their IDs
-   */
-  listPeers (): PeerId[] {
-    return this.registry.listPeers()
-  }
-
-  /**
-   * The scopes of all connections that have not ended, the oldest first
-   */
-  listConnections (): ConnectionScope[] {
-    return this.registry.listConnections()
-  }
-
-  /**
-   * All connections that have not ended, the oldest first: who has them, for how
-   * long, what they hold
-   */
-  openConnections (): OpenConnection[] {
-    return this.registry.listConnections().map(scope => openConnection(scope, this.registry.seconds))
-  }
-
-  /**
-   * All streams that have not ended, the oldest first
-   */
-  openStreams (): OpenStream[] {
-    return this.registry.listStreams().map(scope => openStream(scope, this.registry.seconds))
-  }
-
-  /**
-   * The scopes that use at least this fraction of a limit, the fullest first
-   *
-   * @throws {InvalidLimitError} if it is not a number from 0 to 1
-   */
-  nearLimits (fraction: number = DEFAULT_NEAR): NearLimit[] {
-    if (!(fraction >= 0 && fraction <= 1)) {
-      throw new InvalidLimitError('fraction', fraction, 'a number from 0 to 1')
-    }
-
-    return nearLimits(this.registry.allScopes(), fraction)
+  memoryUsage (): MemoryUsage {
+    return memoryUsage(this.registry, this.admission.processMemory.limit)
   }
 
   /**
@@ -394,14 +322,22 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     this.source = source
   }
 
+  /**
+   * Use, limits and refusals on one page
+   */
+  toString (): string {
+    return overview(this.registry, this.refusals(), !(this.environment instanceof ObservingEnvironment))
+  }
+
+  [inspect] (): string {
+    return this.toString()
+  }
+
   private observer (): ScopeObserver {
     return {
       blocked: err => {
         this.refused.add(err)
-
-        if (this.log?.enabled === true) {
-          this.log('%s', err.message)
-        }
+        this.refusalLog?.add(err)
 
         if (this.listenerCount('blocked') > 0) {
           this.safeDispatchEvent('blocked', { detail: err })
@@ -413,34 +349,28 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
     }
   }
 
-  private startCollection (): void {
+  private startTimers (): void {
     this.admission.start()
-
-    if (this.stopTimers != null) {
-      return
-    }
-
-    const stopCollection = every(this.collectionInterval, () => {
-      this.removeUnusedScopes()
-      this.admission.removeIdle()
-
-      if (this.source.isAsked) {
-        try {
-          this.refreshLimits()
-        } catch (err) {
-          this.log?.error('the limits stay as they are, since the limiter failed - %e', err)
-        }
-      }
-    })
-
-    const stopClock = every(SECOND, () => { this.registry.seconds++ })
-
+    this.timers.start()
     this.trace?.start()
+  }
 
-    this.stopTimers = () => {
-      stopCollection()
-      stopClock()
+  private collect (): void {
+    this.removeUnusedScopes()
+    this.admission.removeIdle()
+
+    if (this.source.isAsked) {
+      try {
+        this.refreshLimits()
+      } catch (err) {
+        this.log?.error('the limits stay as they are, since the limiter failed - %e', err)
+      }
     }
+  }
+
+  private countSecond (): void {
+    this.registry.seconds++
+    this.stale.beat()
   }
 
   /**
@@ -458,4 +388,20 @@ export class DefaultResourceManager extends TypedEventEmitter<ResourceManagerEve
       }
     }
   }
+}
+
+function assertGiven (limits: Limits): void {
+  if (limits == null) {
+    throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
+  }
+}
+
+function admissionOf (init: ResourceManagerInit, given: Limits | undefined, inNode: boolean): Admission {
+  return new Admission({ subnets: given?.subnets, rates: given?.rates }, {
+    now: init.now,
+    processMemory: {
+      limit: init.maxProcessMemory ?? (inNode ? Math.floor(DEFAULT_PROCESS_MEMORY * mostResidentMemory()) : Infinity),
+      read: residentMemory
+    }
+  })
 }

@@ -146,7 +146,16 @@ export class Admission implements StreamAdmission {
    * What is enforced, with nothing left out
    */
   limits (): Required<AdmissionLimits> {
-    const { subnets, rates } = this.given
+    return this.limitsWith({})
+  }
+
+  /**
+   * What would be enforced after `setLimits`
+   *
+   * @throws {InvalidLimitError} if the limits make no sense
+   */
+  limitsWith ({ subnets = this.given.subnets, rates = this.given.rates }: AdmissionLimits): Required<AdmissionLimits> {
+    verify({ subnets, rates })
 
     return {
       subnets: resolveSubnetLimits(subnets),

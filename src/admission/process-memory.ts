@@ -40,8 +40,12 @@ export class ProcessMemory {
     this.init = init
   }
 
+  get limit (): number {
+    return this.init.limit
+  }
+
   start (): void {
-    if (this.stopTimer != null || this.init.limit === Infinity) {
+    if (this.stopTimer != null || this.limit === Infinity) {
       return
     }
 
@@ -82,7 +86,7 @@ export class ProcessMemory {
       direction: 'inbound',
       current: this.current,
       attempted: 0,
-      limit: this.init.limit,
+      limit: this.limit,
       option: 'maxProcessMemory'
     })
   }

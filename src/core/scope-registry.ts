@@ -36,14 +36,16 @@ export class ScopeRegistry implements NamedScopes {
   readonly allowlisted: Realm
   readonly connections: ConnectionNode[] = []
   readonly streams: StreamNode[] = []
+  /** Of all connections but those whose limit was set by hand */
+  readonly connectionLimit: EnforcedLimit
+  /** Of all streams but those whose limit was set by hand */
+  readonly streamLimit: EnforcedLimit
   seconds = 0
 
   private limiter: Limiter
   private readonly services = new Map<string, ServiceNode>()
   private readonly protocols = new Map<string, ProtocolNode>()
   private readonly peers = new Map<string, PeerNode>()
-  private readonly connectionLimit: EnforcedLimit
-  private readonly streamLimit: EnforcedLimit
   private readonly streamAdmission?: StreamAdmission
   private readonly names: ServiceNames
   private connectionsOpened = 0

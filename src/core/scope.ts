@@ -7,6 +7,7 @@
  */
 
 import { Account, EnforcedLimit } from './account.ts'
+import { describe, inspect } from './describe.ts'
 import { InvalidReservationError, refusal, ScopeClosedError, show } from './errors.ts'
 import { optionOf, resolveLimit } from './limit.ts'
 import type { AccountHolder } from './account.ts'
@@ -235,6 +236,17 @@ export abstract class Scope implements ResourceScope, AccountHolder, Remote {
   }
 
   /**
+   * Name, use and limits
+   */
+  toString (): string {
+    return describe(this.account)
+  }
+
+  [inspect] (): string {
+    return describe(this.account)
+  }
+
+  /**
    * Throws, or returns the refusal that came first
    */
   private refuseMemory (by: Account, size: number, priority: number, first?: ResourceLimitExceededError): ResourceLimitExceededError {
@@ -375,9 +387,8 @@ export class Span extends EndableScope {
  * out, and to throw: V8 counts how hot a function is when it returns, one that
  * always throws stays in the interpreter, without inline caches.
  *
- * @param asked - the scope that was asked
- * @param by - the account, of that scope or of one above, that is in the way
- * @param fileDescriptors - of the connection that asked
+ * `asked` is the scope that was asked, `by` the account, of that scope or of one
+ * above, that is in the way.
  */
 export function refusedBy (asked: Scope, by: Account, resource: Resource, attempted: number, direction?: Direction, priority?: number, fileDescriptors?: number): ResourceLimitExceededError {
   const scope = by.holder as Scope

@@ -490,25 +490,13 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
       throw refusal
     }
 
-    const { above } = this.account
-
     if (moves) {
-      // everybody has agreed: only now are the allowlisted scopes left
-      for (const account of above) {
-        account.subtract(this.account)
-      }
-
-      standard.system.account.add(this.account)
-      this.admission?.enterAnyway()
-      this.realm = standard
+      this.goHome(scope)
     } else {
       this.realm.transient.account.subtract(this.account)
+      scope.account.add(this.account)
+      this.environment.tracer?.moved(this.account, [this.realm.transient.account], [scope.account])
     }
-
-    scope.account.add(this.account)
-    this.environment.tracer?.moved(this.account,
-      moves ? above : [this.realm.transient.account],
-      moves ? [standard.system.account, scope.account] : [scope.account])
 
     if (allowlisted) {
       this.allowlisted = true
@@ -521,6 +509,21 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     if (refusal !== undefined) {
       this.environment.observed(refusal)
     }
+  }
+
+  /**
+   * Everybody has agreed: only now are the allowlisted scopes left
+   */
+  private goHome (scope: PeerNode): void {
+    const { above } = this.account
+    const { standard } = this.named
+    const into = [standard.system.account, scope.account]
+
+    above.forEach(account => { account.subtract(this.account) })
+    into.forEach(account => { account.add(this.account) })
+    this.environment.tracer?.moved(this.account, above, into)
+    this.admission?.enterAnyway()
+    this.realm = standard
   }
 
   done (): void {

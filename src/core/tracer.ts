@@ -35,9 +35,8 @@ export interface ScopeTracer {
 
   /**
    * A limit was in the way. What was asked for may still be made, in other scopes
-   * or because refusals are only observed.
-   *
-   * @param by - unset if it was a gate before the scopes
+   * or because refusals are only observed. `by` is unset if it was a gate before the
+   * scopes.
    */
   blocked(refusal: ResourceLimitExceededError, by?: Account, fileDescriptors?: number): void
 

@@ -9,6 +9,7 @@ import { FALLBACK, LimitTable, NAMED_KEYS, NAMED_KIND, nullRecord, resolveLimits
 import { applyLimits } from './merge.ts'
 import type { ConcreteLimits, Limits, ServiceKey } from './limits.ts'
 import type { ScopeRegistry } from '../core/scope-registry.ts'
+import type { NamedNode, RootNode } from '../core/scopes.ts'
 import type { ConcreteLimit, Limit, Limiter, ScopeKind } from '../core/types.ts'
 
 /**
@@ -109,14 +110,29 @@ export class LimitSource implements Limiter {
    * hand or given by the user's own limiter
    */
   enforced (registry: ScopeRegistry): ConcreteLimits {
+    return this.withScopes(registry, ({ limit }) => limit)
+  }
+
+  /**
+   * What will be enforced once these limits are in place
+   *
+   * @throws {InvalidLimitError} if the user's own limiter answers nonsense
+   */
+  planned (registry: ScopeRegistry): ConcreteLimits {
+    return this.withScopes(registry, scope => scope.sticky && this.isAsked
+      ? scope.limit
+      : this.limitFor(scope.kind, 'key' in scope ? scope.key : undefined))
+  }
+
+  private withScopes (registry: ScopeRegistry, limitOf: (scope: RootNode | NamedNode) => ConcreteLimit): ConcreteLimits {
     const { standard, allowlisted } = registry
 
     const limits: ConcreteLimits = {
       ...this.limits,
-      system: standard.system.limit,
-      transient: standard.transient.limit,
-      allowlistedSystem: allowlisted.system.limit,
-      allowlistedTransient: allowlisted.transient.limit,
+      system: limitOf(standard.system),
+      transient: limitOf(standard.transient),
+      allowlistedSystem: limitOf(allowlisted.system),
+      allowlistedTransient: limitOf(allowlisted.transient),
       connection: this.limitFor('connection'),
       stream: this.limitFor('stream')
     }
@@ -130,7 +146,7 @@ export class LimitSource implements Limiter {
       const key = NAMED_KIND[scope.kind]
 
       if (key !== undefined && (scope.sticky || this.asked !== undefined)) {
-        limits[key][scope.key] = scope.limit
+        limits[key][scope.key] = limitOf(scope)
       }
     }
 

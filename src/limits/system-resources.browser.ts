@@ -4,6 +4,7 @@
  */
 
 import type { Resources } from './scaling.ts'
+import type { ProcessUsage } from './system-resources.ts'
 
 const GiB = 2 ** 30
 
@@ -25,6 +26,15 @@ export function systemResources (): Resources {
  */
 export function residentMemory (): number {
   return 0
+}
+
+/**
+ * Chromium tells how large its heap is, the others nothing
+ */
+export function processUsage (): ProcessUsage {
+  const heapUsed: unknown = (globalThis.performance as any)?.memory?.usedJSHeapSize
+
+  return typeof heapUsed === 'number' ? { heapUsed } : {}
 }
 
 export function mostResidentMemory (): number {

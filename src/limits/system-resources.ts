@@ -9,6 +9,19 @@ import { getHeapStatistics } from 'node:v8'
 import type { Resources } from './scaling.ts'
 
 /**
+ * What the process holds, as far as the platform tells, in bytes
+ */
+export interface ProcessUsage {
+  /** All of it that is in memory */
+  resident?: number
+  /** Objects of JavaScript */
+  heapUsed?: number
+  /** What belongs to objects of JavaScript outside of the heap, array buffers included */
+  external?: number
+  arrayBuffers?: number
+}
+
+/**
  * What the process may use: the least of the memory of the machine, that of its
  * control group and the heap limit of V8; and the soft limit of open files, 0
  * where there is none or it cannot be read.
@@ -35,6 +48,12 @@ function constrainedMemory (): number {
  */
 export function residentMemory (): number {
   return process.memoryUsage.rss()
+}
+
+export function processUsage (): ProcessUsage {
+  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage()
+
+  return { resident: rss, heapUsed, external, arrayBuffers }
 }
 
 /**

@@ -32,6 +32,8 @@ describe('options', () => {
       memory: [-1, 0.5, NaN, Infinity, 2 ** 53, '1', 1n, null, {}],
       fileDescriptors: [-1, 0.5, NaN, Infinity, '1', null],
       collectionInterval: [0, -1, 0.5, NaN, Infinity, '60000', null],
+      logInterval: [0, -1, 0.5, NaN, Infinity, 2 ** 31, '10000', null],
+      maxTransientAge: [0, -1, 0.5, NaN, 2 ** 53, '60', null],
       enforce: ['false', 0, null],
       allowlist: ['/ip4/192.0.2.1', null, {}],
       services: [null, [], 'svc'],
@@ -69,7 +71,7 @@ describe('options', () => {
 
   it('may be undefined', () => {
     createResourceManager(undefined).close()
-    createResourceManager({ limits: undefined, memory: undefined, fileDescriptors: undefined, collectionInterval: undefined, services: undefined, allowlist: undefined, enforce: undefined, now: undefined }).close()
+    createResourceManager({ limits: undefined, memory: undefined, fileDescriptors: undefined, collectionInterval: undefined, services: undefined, allowlist: undefined, logInterval: undefined, maxTransientAge: undefined, enforce: undefined, now: undefined }).close()
   })
 })
 

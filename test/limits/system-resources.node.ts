@@ -7,8 +7,9 @@ import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import { expect } from 'aegir/chai'
 import sinon from 'sinon'
+import { createResourceManager } from '../../src/index.ts'
 import { automaticLimits } from '../../src/limits/automatic.ts'
-import { systemResources as inBrowser } from '../../src/limits/system-resources.browser.ts'
+import { systemResources as inBrowser, processUsage as usageInBrowser } from '../../src/limits/system-resources.browser.ts'
 import { systemResources } from '../../src/limits/system-resources.ts'
 
 const GiB = 2 ** 30
@@ -45,6 +46,26 @@ describe('system resources', () => {
     expect(inBrowser()).to.deep.equal({ memory: 8 * GiB, fileDescriptors: 0 })
     navigator.value({})
     expect(inBrowser()).to.deep.equal({ memory: 2 * GiB, fileDescriptors: 0 })
+  })
+
+  it('tell what the process holds, as memoryUsage shows it', () => {
+    const manager = createResourceManager()
+    manager.close()
+    const held = Buffer.alloc(64 * 2 ** 20, 1)
+    const usage = manager.memoryUsage()
+
+    expect(usage.arrayBuffers).to.be.at.least(held.byteLength).and.at.most(usage.external ?? 0)
+    expect(usage.resident).to.be.at.least(held.byteLength).and.at.most(totalmem())
+    expect(usage.heapUsed).to.be.greaterThan(2 ** 20).and.at.most(getHeapStatistics().heap_size_limit)
+  })
+
+  it('in a browser tell what the process holds as far as it is known', () => {
+    const performance = sinon.stub(globalThis, 'performance')
+
+    performance.value({ memory: { usedJSHeapSize: 5, jsHeapSizeLimit: 10 } })
+    expect(usageInBrowser()).to.deep.equal({ heapUsed: 5 })
+    performance.value({})
+    expect(usageInBrowser()).to.deep.equal({})
   })
 
   it('are not asked for what the user names', () => {

@@ -1,3 +1,5 @@
+/* eslint-disable no-loop-func */
+
 import { expect } from 'aegir/chai'
 import Sinon from 'sinon'
 import { createResourceManager } from '../../../src/index.ts'

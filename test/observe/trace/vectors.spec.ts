@@ -1,11 +1,13 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file The events that go-libp2p traces, step by step.
  */
 
 import { expect } from 'aegir/chai'
 import Sinon from 'sinon'
-import { fullName, ScenarioRun } from '../../fixtures/vectors-scenarios.ts'
 import vectors from '../../fixtures/vectors/trace.json' with { type: 'json' }
+import { fullName, ScenarioRun } from '../../fixtures/vectors-scenarios.ts'
 import type { TraceEvent } from '../../../src/index.ts'
 import type { Scenario, Step } from '../../fixtures/vectors-scenarios.ts'
 import type { SinonFakeTimers } from 'sinon'

@@ -1,0 +1,20 @@
+/**
+ * @file What a manager tells those who listen.
+ */
+
+import type { ResourceLimitExceededError } from './core/errors.ts'
+import type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
+
+export interface ResourceManagerEvents {
+  /**
+   * A reservation was refused, the detail says by which limit; with
+   * `enforce: false`, and `enforced: false` in the detail, it would have been
+   */
+  blocked: CustomEvent<ResourceLimitExceededError>
+
+  /**
+   * A connection that shows no peer, or a stream that is not negotiated, for more
+   * than `maxTransientAge` seconds: each is told once, within seconds
+   */
+  stale: CustomEvent<OpenConnection | OpenStream>
+}
