@@ -1,0 +1,145 @@
+/**
+ * @file What scopes of different kinds hold together has to match whenever no
+ * operation is under way: all connections and streams are in the system scope, say.
+ *
+ * A trace does not mark where an operation ends, but a connection or stream comes
+ * last in its own operations: after the scopes above it have been told, its memory,
+ * itself, or its end.
+ */
+
+import { emptyStat } from './replay-state.ts'
+import type { Count } from './replay-state.ts'
+import type { ScopeStat } from '../../core/types.ts'
+
+/**
+ * Scopes that are added up. The allowlisted ones count with their likes, a span
+ * counts in its owner and nowhere else.
+ */
+export type Group = 'system' | 'transient' | 'connection' | 'stream' | 'peer' | 'service' | 'servicePeer' | 'protocol' | 'protocolPeer' | 'span' | 'other'
+
+interface Rule {
+  within: Group[]
+  whole: Group[]
+  counts: readonly Count[]
+  /** Something may be reserved in a scope itself, so that it holds more than all within it */
+  atLeast?: boolean
+  words: [within: string, whole: string]
+}
+
+const CONNECTIONS = ['inboundConnections', 'outboundConnections', 'fileDescriptors'] as const
+const STREAMS = ['inboundStreams', 'outboundStreams'] as const
+const MEMORY = ['memory'] as const
+
+const SYSTEM = 'the system scopes'
+const LEAVES = 'all connections and streams'
+
+const RULES: Rule[] = [
+  { within: ['connection', 'stream'], whole: ['system'], counts: [...CONNECTIONS, ...STREAMS], words: [LEAVES, SYSTEM] },
+  { within: ['connection'], whole: ['transient', 'peer'], counts: CONNECTIONS, words: ['all connections', 'the transient scopes and all peers'] },
+  { within: ['stream'], whole: ['peer'], counts: STREAMS, words: ['all streams', 'all peers'] },
+  { within: ['stream'], whole: ['transient', 'protocol'], counts: STREAMS, words: ['all streams', 'the transient scopes and all protocols'] },
+  { within: ['protocolPeer'], whole: ['protocol'], counts: STREAMS, words: ['all peers within protocols', 'all protocols'] },
+  { within: ['servicePeer'], whole: ['service'], counts: STREAMS, words: ['all peers within services', 'all services'] },
+  { within: ['connection', 'stream'], whole: ['system'], counts: MEMORY, atLeast: true, words: [LEAVES, SYSTEM] },
+  { within: ['transient'], whole: ['system'], counts: MEMORY, atLeast: true, words: ['the transient scopes', SYSTEM] },
+  { within: ['peer'], whole: ['system'], counts: MEMORY, atLeast: true, words: ['all peers', SYSTEM] },
+  { within: ['protocol'], whole: ['system'], counts: MEMORY, atLeast: true, words: ['all protocols', SYSTEM] },
+  { within: ['service'], whole: ['system'], counts: MEMORY, atLeast: true, words: ['all services', SYSTEM] },
+  { within: ['protocolPeer'], whole: ['protocol'], counts: MEMORY, atLeast: true, words: ['all peers within protocols', 'all protocols'] },
+  { within: ['servicePeer'], whole: ['service'], counts: MEMORY, atLeast: true, words: ['all peers within services', 'all services'] }
+]
+
+export class Sums {
+  private groups = new Map<Group, ScopeStat>()
+  private readonly report: (message: string) => void
+
+  /** What does not match and was reported, so that it is not with every event to come */
+  private reported = new Map<string, number>()
+
+  /**
+   * Bytes by which a system scope has changed, until a connection or stream did the
+   * same. Nobody does if they were reserved elsewhere, such as in a service.
+   */
+  private systemMemory = 0
+
+  constructor (report: (message: string) => void) {
+    this.report = report
+  }
+
+  reset (): void {
+    this.groups.clear()
+    this.reported.clear()
+    this.systemMemory = 0
+  }
+
+  add (group: Group, count: Count, by: number): void {
+    this.of(group)[count] += by
+  }
+
+  systemMemoryChanged (by: number): void {
+    this.systemMemory = by
+  }
+
+  /**
+   * The memory of a connection or stream has changed, that of a system scope must
+   * have changed by as much just before
+   */
+  leafMemoryChanged (by: number): void {
+    if (by === 0) {
+      return
+    }
+
+    if (by !== this.systemMemory) {
+      this.report(`its memory changes by ${by} bytes, that of a system scope has changed by ${this.systemMemory} before`)
+    }
+
+    this.systemMemory = 0
+  }
+
+  /**
+   * @param counts - undefined for all
+   */
+  check (counts?: readonly Count[]): void {
+    for (let i = 0; i < RULES.length; i++) {
+      for (const count of RULES[i].counts) {
+        if (counts?.includes(count) !== false) {
+          this.compare(RULES[i], `${i} ${count}`, count)
+        }
+      }
+    }
+  }
+
+  private compare (rule: Rule, key: string, count: Count): void {
+    const within = this.total(rule.within, count)
+    const whole = this.total(rule.whole, count)
+    const difference = whole - within
+
+    if (difference === 0 || (rule.atLeast === true && difference > 0)) {
+      this.reported.delete(key)
+    } else if (this.reported.get(key) !== difference) {
+      this.reported.set(key, difference)
+      this.report(`${count}: ${within} in ${rule.words[0]}, ${whole} in ${rule.words[1]}`)
+    }
+  }
+
+  private total (groups: Group[], count: Count): number {
+    let total = 0
+
+    for (const group of groups) {
+      total += this.groups.get(group)?.[count] ?? 0
+    }
+
+    return total
+  }
+
+  private of (group: Group): ScopeStat {
+    let stat = this.groups.get(group)
+
+    if (stat === undefined) {
+      stat = emptyStat()
+      this.groups.set(group, stat)
+    }
+
+    return stat
+  }
+}
