@@ -57,10 +57,13 @@ export class Sums {
   private reported = new Map<string, number>()
 
   /**
-   * Bytes by which a system scope has changed, until a connection or stream did the
+   * Bytes by which a system scope has changed, until a connection or stream does the
    * same. Nobody does if they were reserved elsewhere, such as in a service.
    */
   private systemMemory = 0
+
+  /** The other way round: the end of a span is told to its owner first */
+  private leafMemory = 0
 
   constructor (report: (message: string) => void) {
     this.report = report
@@ -70,6 +73,7 @@ export class Sums {
     this.groups.clear()
     this.reported.clear()
     this.systemMemory = 0
+    this.leafMemory = 0
   }
 
   add (group: Group, count: Count, by: number): void {
@@ -77,29 +81,50 @@ export class Sums {
   }
 
   systemMemoryChanged (by: number): void {
-    this.systemMemory = by
+    if (this.leafMemory === by) {
+      this.leafMemory = 0
+    } else {
+      this.expectNoLeafMemory()
+      this.systemMemory = by
+    }
   }
 
   /**
-   * The memory of a connection or stream has changed, that of a system scope must
-   * have changed by as much just before
+   * The memory of a connection or stream has changed
+   *
+   * @returns whether that of a system scope has changed by as much just before
    */
-  leafMemoryChanged (by: number): void {
+  leafMemoryChanged (by: number): boolean {
     if (by === 0) {
-      return
+      return true
     }
 
+    this.expectNoLeafMemory()
+
     if (by !== this.systemMemory) {
-      this.report(`its memory changes by ${by} bytes, that of a system scope has changed by ${this.systemMemory} before`)
+      this.leafMemory = by
+
+      return false
     }
 
     this.systemMemory = 0
+
+    return true
+  }
+
+  private expectNoLeafMemory (): void {
+    if (this.leafMemory !== 0) {
+      this.report(`the memory of a connection or stream has changed by ${this.leafMemory} bytes, that of no system scope has`)
+      this.leafMemory = 0
+    }
   }
 
   /**
    * @param counts - undefined for all
    */
   check (counts?: readonly Count[]): void {
+    this.expectNoLeafMemory()
+
     for (let i = 0; i < RULES.length; i++) {
       for (const count of RULES[i].counts) {
         if (counts?.includes(count) !== false) {

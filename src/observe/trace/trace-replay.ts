@@ -224,8 +224,7 @@ export class TraceReplay implements Replay {
     if (kind.resource === 'memory') {
       if (scope.group === 'system') {
         this.sums.systemMemoryChanged(memory)
-      } else if (scope.isLeaf) {
-        this.sums.leafMemoryChanged(memory)
+      } else if (scope.isLeaf && this.sums.leafMemoryChanged(memory)) {
         this.sums.check(['memory'])
       }
     } else if (scope.isLeaf) {
