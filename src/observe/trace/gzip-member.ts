@@ -34,8 +34,11 @@ export async function gzipMember (text: string): Promise<Uint8Array<ArrayBuffer>
   return sized
 }
 
+/**
+ * Text does not begin with a control character
+ */
 export function isGzip (bytes: Uint8Array): boolean {
-  return bytes.byteLength >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b
+  return bytes[0] === 0x1f
 }
 
 /**

@@ -134,25 +134,20 @@ function decode (decoder: TextDecoder, bytes: Uint8Array): string {
 }
 
 /**
- * As much as tells gzip from text
+ * The first chunk with something in it, which tells gzip from text
  */
 async function beginning (source: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
-  let first = new Uint8Array(0)
-
-  while (first.byteLength < 2) {
+  for (;;) {
     const { done, value } = await source.next()
 
     if (done === true) {
-      break
+      return new Uint8Array(0)
     }
 
-    const joined = new Uint8Array(first.byteLength + value.byteLength)
-    joined.set(first)
-    joined.set(value, first.byteLength)
-    first = joined
+    if (value.byteLength > 0) {
+      return value
+    }
   }
-
-  return first
 }
 
 async function * again (first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array, void> {
