@@ -17,7 +17,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   limits: ['core', 'admission'],
   libp2p: ['core', 'libp2p/memory'],
   'libp2p/memory': ['core', 'libp2p'],
-  observe: ['core']
+  observe: ['core'],
+  'observe/trace': ['core']
 }
 
 /**

@@ -27,6 +27,12 @@ export interface ReplayedTrace extends Replay {
    * that wrote it, or cannot be read any further
    */
   readonly isCut: boolean
+
+  /**
+   * Compares what scopes hold together once more, in the end. Call it for the trace
+   * of a node that has stopped: another one may end in the midst of an operation.
+   */
+  check(): void
 }
 
 /**
@@ -36,14 +42,12 @@ export async function replay (trace: Trace, { until = Infinity, onEvent, ...init
   const state = new TraceReplay(init)
   const events = readTrace(trace)
   let isCut = false
-  let isWhole = false
 
   for (;;) {
     const { done, value } = await events.next()
 
     if (done === true) {
       isCut = value
-      isWhole = !isCut
       break
     }
 
@@ -54,11 +58,6 @@ export async function replay (trace: Trace, { until = Infinity, onEvent, ...init
 
     state.push(value)
     onEvent?.(value, state)
-  }
-
-  if (isWhole) {
-    // in the midst of an operation it would not match
-    state.check()
   }
 
   return Object.assign(state, { isCut })

@@ -58,12 +58,16 @@ export class Sums {
 
   /**
    * Bytes by which a system scope has changed, until a connection or stream does the
-   * same. Nobody does if they were reserved elsewhere, such as in a service.
+   * same, which comes next. None does if they were reserved elsewhere, such as in a
+   * service.
    */
   private systemMemory = 0
 
   /** The other way round: the end of a span is told to its owner first */
   private leafMemory = 0
+
+  /** A trace may begin in the midst of an operation, whose beginning is in the state then */
+  private isUnderWay = true
 
   constructor (report: (message: string) => void) {
     this.report = report
@@ -74,6 +78,7 @@ export class Sums {
     this.reported.clear()
     this.systemMemory = 0
     this.leafMemory = 0
+    this.isUnderWay = true
   }
 
   add (group: Group, count: Count, by: number): void {
@@ -81,6 +86,8 @@ export class Sums {
   }
 
   systemMemoryChanged (by: number): void {
+    this.isUnderWay = false
+
     if (this.leafMemory === by) {
       this.leafMemory = 0
     } else {
@@ -101,15 +108,20 @@ export class Sums {
 
     this.expectNoLeafMemory()
 
-    if (by !== this.systemMemory) {
+    if (by !== this.systemMemory && !this.isUnderWay) {
       this.leafMemory = by
 
       return false
     }
 
+    this.isUnderWay = false
     this.systemMemory = 0
 
     return true
+  }
+
+  otherMemoryChanged (): void {
+    this.systemMemory = 0
   }
 
   private expectNoLeafMemory (): void {

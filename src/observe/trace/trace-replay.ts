@@ -101,8 +101,8 @@ export class TraceReplay implements Replay {
   }
 
   /**
-   * Compares what scopes hold together. Call it when no operation is under way,
-   * such as at the end.
+   * Compares what scopes hold together, which is done after most operations anyway.
+   * Call it when none is under way.
    */
   check (): void {
     if (!this.concurrent) {
@@ -224,7 +224,9 @@ export class TraceReplay implements Replay {
     if (kind.resource === 'memory') {
       if (scope.group === 'system') {
         this.sums.systemMemoryChanged(memory)
-      } else if (scope.isLeaf && this.sums.leafMemoryChanged(memory)) {
+      } else if (!scope.isLeaf) {
+        this.sums.otherMemoryChanged()
+      } else if (this.sums.leafMemoryChanged(memory)) {
         this.sums.check(['memory'])
       }
     } else if (scope.isLeaf) {
