@@ -216,7 +216,7 @@ class FileSink implements TraceSink {
   }
 
   /**
-   * @throws if there is something that is not ours to move
+   * Throws if there is something that is not ours to move
    */
   private async isFile (number: number): Promise<boolean> {
     const path = this.numbered(number)

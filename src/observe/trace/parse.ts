@@ -50,7 +50,8 @@ export class TraceSyntaxError extends Error {
 /**
  * Fields that are not known are ignored, so is `Scope`: the name says the same
  *
- * @param line - The number of the line, from 1, for errors
+ * @param text - The line
+ * @param line - Its number, from 1, for errors
  * @throws {TraceSyntaxError} if it is not an event
  */
 export function parseEvent (text: string, line: number): TraceEvent {
@@ -88,14 +89,17 @@ export function parseEvent (text: string, line: number): TraceEvent {
       continue
     }
 
-    // beyond 2^53 it is rounded: go may trace what was asked for and refused
-    const number = typeof value === 'bigint' ? Number(value) : value === Infinity ? 2 ** 63 : value
-
-    if (typeof number !== 'number' || !Number.isInteger(number)) {
+    if (typeof value === 'bigint') {
+      // rounded: what was asked for and refused may be that much
+      event[field] = Number(value)
+    } else if (value === Infinity) {
+      event[field] = 2 ** 63
+    } else if (Number.isInteger(value)) {
+      // -0 is 0
+      event[field] = (value as number) + 0
+    } else {
       throw invalid(line, key, value, 'an integer')
     }
-
-    event[field] = number + 0
   }
 
   if (event.priority < 0 || event.priority > 255) {
@@ -173,7 +177,7 @@ function limit (value: unknown, type: string, line: number): TraceEvent['limit']
       throw invalid(line, `Limit.${LIMIT_FIELDS[resource]}`, field, 'an integer that is not negative')
     }
 
-    if (field < 0 || field >= 2 ** 63 && field !== Infinity) {
+    if (field < 0 || (field >= 2 ** 63 && field !== Infinity)) {
       throw invalid(line, `Limit.${LIMIT_FIELDS[resource]}`, field, 'an integer of 64 bits that is not negative')
     }
 

@@ -29,6 +29,7 @@ const WHOLE: Partial<Record<Group, Group>> = {
 }
 
 /**
+ * @param name - Of a scope
  * @param asSpan - whether a name that looks like that of a span is one
  * @param asPeer - whether a name that looks like that of a peer within a service or protocol is one
  */
@@ -61,6 +62,8 @@ export class ReplayedScope implements ScopeState {
   readonly parent?: ReplayedScope
 
   /**
+   * @param name - Of the scope
+   * @param limit - The one that it was made with
    * @param live - the scopes that it may belong to
    */
   constructor (name: string, limit: ConcreteLimit | undefined, live: ReadonlyMap<string, ReplayedScope>) {

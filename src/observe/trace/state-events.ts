@@ -10,9 +10,12 @@ import type { ScopeStat } from '../../core/types.ts'
  * Events that rebuild a state from nothing: a `start`, every scope, what each of
  * them holds. A trace can go on from there.
  *
+ * @param state - What there is
  * @param time - Milliseconds since the epoch
  */
-export function * stateEvents ({ scopes, limits }: Pick<Replay, 'scopes' | 'limits'>, time: number): Generator<TraceEvent> {
+export function * stateEvents (state: Pick<Replay, 'scopes' | 'limits'>, time: number): Generator<TraceEvent> {
+  const { scopes, limits } = state
+
   yield event('start', '', { limit: limits })
 
   for (const { name, limit } of scopes.values()) {

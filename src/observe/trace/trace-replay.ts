@@ -4,8 +4,8 @@
  */
 
 import { scopeName } from './names.ts'
-import { groupOf, ReplayedScope } from './replayed-scope.ts'
 import { COUNTS } from './replay-state.ts'
+import { groupOf, ReplayedScope } from './replayed-scope.ts'
 import { Sums } from './sums.ts'
 import type { TraceEvent, TraceEventType } from './event.ts'
 import type { TraceClass } from './names.ts'

@@ -4,8 +4,8 @@ import { RESOURCES } from '../../../src/core/limit.ts'
 import { formatEvent } from '../../../src/observe/trace/format.ts'
 import { parseEvent } from '../../../src/observe/trace/parse.ts'
 import { PEER, TRACE_CASES, traceEvent } from '../../fixtures/trace-vectors.ts'
-import type { TraceEvent, TraceEventType } from '../../../src/observe/trace/event.ts'
 import type { ConcreteLimit } from '../../../src/index.ts'
+import type { TraceEvent, TraceEventType } from '../../../src/observe/trace/event.ts'
 
 const LIMIT: ConcreteLimit = {
   streams: 10,
@@ -40,7 +40,11 @@ const number = fc.oneof(fc.constantFrom(0, 1, -1, 2 ** 53 - 1, 1 - 2 ** 53), fc.
 // with a fraction, as clocks have it: nanoseconds are more than a number can tell apart
 const time = fc.tuple(fc.integer({ min: Date.UTC(2005, 0), max: Date.UTC(2200, 0) }), fc.double({ min: 0, max: 1, noNaN: true })).map(([millis, fraction]) => millis + fraction)
 
-const json = fc.jsonValue({ noUnicodeString: false }) as fc.Arbitrary<any>
+// large integers would come back as bigints, and -0 as 0
+const json = fc.jsonValue()
+  .map(value => JSON.stringify(value))
+  .filter(text => !/(^|[[,:])-?\d{16,}($|[\],}])/.test(text))
+  .map(text => JSON.parse(text))
 
 const numbers = {
   priority: fc.nat({ max: 255 }),
@@ -62,7 +66,7 @@ const event: fc.Arbitrary<TraceEvent> = fc.oneof(
     time,
     type: fc.constant('start' as const),
     name: fc.constant(''),
-    limit: fc.dictionary(fc.string({ unit: 'binary' }).filter(key => key !== '__proto__'), fc.oneof(limit, json.filter(value => !/\d{16}|e\+|-0/.test(JSON.stringify(value))), fc.constantFrom('\u0000', '\u0000\u00001234567890123456', '9007199254740993'))),
+    limit: fc.dictionary(fc.string({ unit: 'binary' }).filter(key => key !== '__proto__'), fc.oneof(limit, json, fc.constantFrom('\u0000', '\u0000\u00001234567890123456', '9007199254740993'))),
     ...numbers
   })
 )
@@ -114,7 +118,7 @@ describe('trace/format', () => {
 
       expect(line.trimEnd().split('\n')).to.have.lengthOf(1)
       expect(parseEvent(line, 1)).to.deep.equal(event)
-    }), { numRuns: 2_000 })
+    }), { numRuns: 1_000 })
   })
 
   it('reads keys that all objects have', () => {

@@ -6,9 +6,9 @@ import { TraceReplay } from '../../../src/observe/trace/trace-replay.ts'
 import { randomTrace } from '../../fixtures/random-trace.ts'
 import { PEER, TRACE_CASES, traceEvent } from '../../fixtures/trace-vectors.ts'
 import { nonZero } from '../../fixtures/vectors-scenarios.ts'
+import type { ScopeStat } from '../../../src/index.ts'
 import type { TraceEvent } from '../../../src/observe/trace/event.ts'
 import type { Replay } from '../../../src/observe/trace/replay-state.ts'
-import type { ScopeStat } from '../../../src/index.ts'
 
 type Edit = (events: TraceEvent[]) => TraceEvent[]
 
