@@ -15,7 +15,7 @@ const LONG = /\d{16}/
 const LONG_INTEGER = /^-?\d{16,}$/
 
 /** A key, a string, or a number: nothing else in JSON has a digit in it */
-const TOKENS = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d[\d.eE+-]*/g
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d[\d.eE+-]*/g
 
 /**
  * @throws {SyntaxError} if it is not JSON

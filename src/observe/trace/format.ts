@@ -20,7 +20,7 @@ export function formatEvent (event: TraceEvent): string {
   let line = `{"Time":"${formatTime(event.time)}","Type":"${event.type}"`
 
   if (event.name !== '') {
-    line += `${formatScope(event.name)},"Name":${JSON.stringify(event.name)}`
+    line += formatName(event.name)
   }
 
   if (event.limit !== undefined) {
@@ -46,15 +46,48 @@ export function formatEvents (events: Iterable<TraceEvent>): string {
   return text
 }
 
+let second = NaN
+let secondText = ''
+
 /**
- * RFC 3339 with nanoseconds. A date has milliseconds only.
+ * RFC 3339 with nanoseconds. A date has milliseconds only, and most events are in
+ * the same second as the one before.
  */
 function formatTime (time: number): string {
-  const millis = Math.floor(time)
-  const nanos = Math.round((time - millis) * 1e6)
-  const carried = nanos === 1e6
+  let whole = Math.floor(time / 1000)
+  let nanos = Math.round((time - whole * 1000) * 1e6)
 
-  return new Date(carried ? millis + 1 : millis).toISOString().replace('Z', `${carried ? '000000' : `${nanos}`.padStart(6, '0')}Z`)
+  if (nanos === 1e9) {
+    whole++
+    nanos = 0
+  }
+
+  if (whole !== second) {
+    secondText = new Date(whole * 1000).toISOString().slice(0, -'.000Z'.length)
+    second = whole
+  }
+
+  return `${secondText}.${`${nanos}`.padStart(9, '0')}Z`
+}
+
+/** Some scopes are in most events */
+const names = new Map<string, string>()
+const MAX_NAMES = 1000
+
+function formatName (name: string): string {
+  let text = names.get(name)
+
+  if (text === undefined) {
+    text = `${formatScope(name)},"Name":${JSON.stringify(name)}`
+
+    if (names.size === MAX_NAMES) {
+      names.clear()
+    }
+
+    names.set(name, text)
+  }
+
+  return text
 }
 
 function formatScope (name: string): string {

@@ -7,6 +7,7 @@ import { randomTrace } from '../../fixtures/random-trace.ts'
 import { PEER, TRACE_CASES, traceEvent } from '../../fixtures/trace-vectors.ts'
 import { nonZero } from '../../fixtures/vectors-scenarios.ts'
 import type { ScopeStat } from '../../../src/index.ts'
+import goTrace from '../../fixtures/go-trace.json' with { type: 'json' }
 import type { TraceEvent } from '../../../src/observe/trace/event.ts'
 import type { Replay } from '../../../src/observe/trace/replay-state.ts'
 
@@ -36,6 +37,11 @@ const LEFT: Record<string, Record<string, Partial<ScopeStat>>> = {
     'service:svc': { memory: 5 }
   }
 }
+
+/**
+ * What is left open in the trace of go
+ */
+const GO_SYSTEM = { inboundStreams: 2, outboundStreams: 2, inboundConnections: 2, outboundConnections: 1, fileDescriptors: 2, memory: 3175 }
 
 function held ({ scopes }: Replay): Record<string, Partial<ScopeStat>> {
   return nonZero([...scopes.values()].map(scope => [scope.name, statOf(scope)]))
@@ -94,6 +100,22 @@ describe('trace/replay', () => {
         }
       })
     }
+
+    it('reads a trace that go has compressed, and finds nothing wrong', async () => {
+      const bytes = Uint8Array.from(atob(goTrace.gzip), character => character.charCodeAt(0))
+      const state = await replay(bytes)
+
+      state.check()
+      expect(state.problems).to.deep.equal([])
+      expect(state.isCut).to.be.false()
+      expect(state.blocked.get('stream')).to.deep.equal({ memory: 24, streams: 0, connections: 0 })
+      expect(held(state).system).to.deep.equal(GO_SYSTEM)
+      expect(state.scopes.get('system')?.limit).to.include({ inboundConnections: 128, memory: 1_207_959_552 })
+
+      const cut = await replay(bytes.subarray(0, -100))
+      expect(cut.isCut).to.be.true()
+      expect(cut.events).to.be.within(1000, state.events)
+    })
 
     it('counts what was refused by what was in the way', async () => {
       const { blocked } = await replay(caseOf('trace-set-peer-refused'))
