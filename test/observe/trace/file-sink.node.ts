@@ -9,6 +9,7 @@ import { fileSink } from '../../../src/observe/trace/file-sink.ts'
 import { formatEvents } from '../../../src/observe/trace/format.ts'
 import { replay } from '../../../src/observe/trace/replay.ts'
 import { randomTrace } from '../../fixtures/random-trace.ts'
+import { traceUntilKilled } from '../../fixtures/trace-process.ts'
 import type { ScopeStat } from '../../../src/index.ts'
 import type { TraceEvent, TraceSink } from '../../../src/observe/trace/event.ts'
 import type { FileSinkInit } from '../../../src/observe/trace/file-sink.ts'
@@ -139,6 +140,15 @@ describe('trace/file-sink', () => {
     expect(await read(path)).to.include({ isCut: false, events: EVENTS.length })
     expect((await read(`${path}.1`)).isCut).to.be.true()
     expect((await read(`${path}.1`)).problems).to.deep.equal([])
+  })
+
+  it('can be read when the process was killed, with all that was written', async () => {
+    const written = await traceUntilKilled(path, 40)
+    const state = await read(path)
+
+    expect(written).to.be.at.least(2_000)
+    expect(state.events).to.be.at.least(written)
+    expect(state.problems).to.deep.equal([])
   })
 
   it('splits a large batch', async () => {

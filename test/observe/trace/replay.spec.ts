@@ -3,11 +3,11 @@ import { formatEvents } from '../../../src/observe/trace/format.ts'
 import { replay } from '../../../src/observe/trace/replay.ts'
 import { stateEvents } from '../../../src/observe/trace/state-events.ts'
 import { TraceReplay } from '../../../src/observe/trace/trace-replay.ts'
+import goTrace from '../../fixtures/go-trace.json' with { type: 'json' }
 import { randomTrace } from '../../fixtures/random-trace.ts'
 import { PEER, TRACE_CASES, traceEvent } from '../../fixtures/trace-vectors.ts'
 import { nonZero } from '../../fixtures/vectors-scenarios.ts'
 import type { ScopeStat } from '../../../src/index.ts'
-import goTrace from '../../fixtures/go-trace.json' with { type: 'json' }
 import type { TraceEvent } from '../../../src/observe/trace/event.ts'
 import type { Replay } from '../../../src/observe/trace/replay-state.ts'
 
