@@ -25,7 +25,7 @@ import { overview } from './observe/overview.ts'
 import { RefusalLog } from './observe/refusal-log.ts'
 import { RefusalCounts } from './observe/refusals.ts'
 import { StaleScopes } from './observe/stale-scopes.ts'
-import { Trace } from './observe/trace/trace.ts'
+import { TraceWriter } from './observe/trace/trace-writer.ts'
 import { DEFAULT_COLLECTION_INTERVAL, DEFAULT_LOG_INTERVAL, DEFAULT_MAX_TRANSIENT_AGE, DEFAULT_PROCESS_MEMORY, isCustomLimiter, verifyOptions } from './options.ts'
 import { ScopeViews } from './scope-views.ts'
 import { Timers } from './timers.ts'
@@ -79,7 +79,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
   private readonly maxConnections?: number
   private readonly hooks: NodeHooks
   private readonly log?: Logger
-  private readonly trace?: Trace
+  private readonly trace?: TraceWriter
   private readonly refusalLog?: RefusalLog
   private readonly refused = new RefusalCounts()
   private readonly stale: StaleScopes
@@ -108,7 +108,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
     this.allowlist = this.admission.allowlist
     init.allowlist?.forEach((entry, i) => { this.allowlist.add(entry, `allowlist[${i}]`) })
     this.log = components?.logger.forComponent('libp2p:resource-manager')
-    this.trace = init.trace == null ? undefined : new Trace({ sink: init.trace, limits: () => ({ ...this.limits() }), log: this.log })
+    this.trace = init.trace == null ? undefined : new TraceWriter({ sink: init.trace, limits: () => ({ ...this.limits() }), log: this.log })
     this.environment = new (init.enforce === false ? ObservingEnvironment : ScopeEnvironment)(this.observer(), this.trace?.tracer)
     this.registry = new ScopeRegistry(this.environment, this.source, this.admission, names)
     this.timers = new Timers([

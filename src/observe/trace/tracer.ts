@@ -41,6 +41,9 @@ export class Tracer implements ScopeTracer {
 
     for (const account of this.live) {
       this.push(new ScopeEvent(this.time, 'create_scope', account.name, account.limit))
+    }
+
+    for (const account of this.live) {
       this.change(account.name, account, account, true)
     }
   }

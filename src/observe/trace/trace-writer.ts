@@ -28,17 +28,17 @@ const MOST_WAITING = 65_536
  */
 const PATIENCE = 2_000
 
-export interface TraceInit {
+export interface TraceWriterInit {
   sink: TraceSink
   /** All limits, read when a trace begins */
   limits(): Record<string, unknown>
   log?: Logger
 }
 
-export class Trace {
+export class TraceWriter {
   readonly tracer = new Tracer(event => { this.add(event) })
 
-  private readonly init: TraceInit
+  private readonly init: TraceWriterInit
   private waiting: TraceEvent[] = []
   /** Events are missing, or there are none yet: what comes next must be all there is */
   private complete = false
@@ -50,7 +50,7 @@ export class Trace {
   private stopTimer?: () => void
   private stopped?: Promise<void>
 
-  constructor (init: TraceInit) {
+  constructor (init: TraceWriterInit) {
     this.init = init
   }
 
