@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { RESOURCES } from '../../src/core/limit.ts'
 import { createResourceManager } from '../../src/index.ts'
 import { SCOPE_KEYS } from '../../src/limits/limits.ts'
+import { traced } from '../fixtures/traced.ts'
 import { nonZero, scopesOf } from '../fixtures/vectors-scenarios.ts'
 import { ReferenceModel } from './reference-model.ts'
 import type { Holder, Refusal } from './reference-model.ts'
@@ -145,7 +146,7 @@ class Run {
   private readonly spans: Handle[] = []
 
   constructor (limits: Limits) {
-    this.manager = createResourceManager({ limits, memory: 0, fileDescriptors: 0 })
+    this.manager = createResourceManager({ limits, memory: 0, fileDescriptors: 0, trace: traced() })
     this.model = new ReferenceModel(this.manager.limits())
   }
 
@@ -172,6 +173,9 @@ class Run {
    * nothing is left
    */
   end (): void {
+    // what is left of the trace is replayed, and that is all
+    this.manager.close()
+
     // spans may go before or after their owners
     for (const { scope, holder } of [...this.spans.slice(0, 2), ...this.streams, ...this.connections, ...this.spans]) {
       scope.done()
