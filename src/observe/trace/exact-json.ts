@@ -1,80 +1,43 @@
 /**
- * @file JSON with integers of 64 bits, which `JSON.parse` would round and
- * `JSON.stringify` does not write. go's largest integer is Infinity here.
+ * @file JSON with integers of 64 bits, which a number would round. go's largest
+ * integer is Infinity here.
+ *
+ * @see https://github.com/tc39/proposal-json-parse-with-source
  */
 
 /** The largest integer of a go node, which it takes for no limit at all */
 const MAX_INT64 = 2n ** 63n - 1n
 
-/** Begins a string that stands for an integer, in JSON it can be written in this one way only */
-const MARK = '\u0000'
-const WRITTEN_MARK = '\\u0000'
+const INTEGER = /^-?\d+$/
 
-/** Integers with fewer digits are exact as they are */
-const LONG = /\d{16}/
-const LONG_INTEGER = /^-?\d{16,}$/
-
-/** A key, a string, or a number: nothing else in JSON has a digit in it */
-const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|-?\d[\d.eE+-]*/g
+/** Web standards that TypeScript does not know yet */
+const { parse, rawJSON, stringify } = JSON as unknown as {
+  parse(text: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown
+  rawJSON(text: string): object
+  stringify(value: unknown, replacer: (key: string, value: unknown) => unknown): string | undefined
+}
 
 /**
  * @throws {SyntaxError} if it is not JSON
  */
 export function parseExactly (text: string): unknown {
-  if (!LONG.test(text)) {
-    return JSON.parse(text)
-  }
-
-  const marked = text.replace(TOKENS, (token, colon: string | undefined) => {
-    if (colon !== undefined) {
-      return token
-    }
-
-    if (LONG_INTEGER.test(token)) {
-      return `"${WRITTEN_MARK}${token}"`
-    }
-
-    // so that no string is taken for an integer
-    return token.startsWith(`"${WRITTEN_MARK}`) ? `"${WRITTEN_MARK}${token.slice(1)}` : token
-  })
-
-  return JSON.parse(marked, (key, value: unknown) => {
-    if (typeof value !== 'string' || !value.startsWith(MARK)) {
+  return parse(text, (key, value, { source }) => {
+    if (typeof value !== 'number' || Number.isSafeInteger(value) || !INTEGER.test(source)) {
       return value
     }
 
-    return value.startsWith(MARK, 1) ? value.slice(1) : fromBigInt(BigInt(value.slice(1)))
+    const integer = BigInt(source)
+
+    return integer === MAX_INT64 ? Infinity : integer
   })
 }
 
 export function stringifyExactly (value: unknown): string {
-  if (typeof value === 'bigint') {
-    return `${value}`
-  }
+  return stringify(value, (key, value) => {
+    if (value === Infinity) {
+      return rawJSON(`${MAX_INT64}`)
+    }
 
-  if (value === Infinity) {
-    return `${MAX_INT64}`
-  }
-
-  if (Array.isArray(value)) {
-    return `[${value.map(stringifyExactly).join(',')}]`
-  }
-
-  if (value !== null && typeof value === 'object') {
-    const members = Object.entries(value).filter(([, v]) => v !== undefined)
-
-    return `{${members.map(([key, v]) => `${JSON.stringify(key)}:${stringifyExactly(v)}`).join(',')}}`
-  }
-
-  return JSON.stringify(value) ?? 'null'
-}
-
-function fromBigInt (value: bigint): number | bigint {
-  if (value === MAX_INT64) {
-    return Infinity
-  }
-
-  const number = Number(value)
-
-  return Number.isSafeInteger(number) ? number : value
+    return typeof value === 'bigint' ? rawJSON(`${value}`) : value
+  }) ?? 'null'
 }
