@@ -26,6 +26,12 @@ const LISTENER = 'byteStreamOnMessageListener'
 const LITTLE = 16 * 1024
 
 /**
+ * What a message costs besides its bytes, in bytes. Byte streams keep each by
+ * itself, and their lists cannot be reached to join them.
+ */
+const MESSAGE = 256
+
+/**
  * Who reads on after the end of a stream looks at least this often, in milliseconds
  */
 const LOOK_INTERVAL = 1_000
@@ -48,7 +54,7 @@ interface Watched extends Emitter {
   onChange(): void
   /** The byte streams that listen now */
   listening?: Set<Listener>
-  /** Bytes handed over since one of them has last waited for more */
+  /** What was handed over costs, since one of them has last waited for more, in bytes */
   handedOver: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
@@ -87,7 +93,7 @@ const METHODS: PropertyDescriptorMap = {
     const state = watched.get(this) as Watched
 
     if (state.listening !== undefined && state.listening.size > 0 && event.type === 'message') {
-      state.handedOver += event.data.byteLength
+      state.handedOver += MESSAGE + event.data.byteLength
     }
 
     return state.dispatchEvent.call(this, event)
@@ -108,8 +114,10 @@ const METHODS: PropertyDescriptorMap = {
 }
 
 export interface HandedOver {
-  /** Bytes of which some may be unread */
+  /** In bytes, of which some may be read */
   readonly handedOver: number
+  /** The byte streams that take what comes */
+  readonly listening?: ReadonlySet<unknown>
 }
 
 /**

@@ -110,12 +110,14 @@ export class StreamMemory implements BufferWatcher {
   }
 
   /**
-   * Data that nobody listens for stays, so it must not keep more than itself
+   * Data that nobody listens for stays, and so may what a byte stream takes: it
+   * must not keep more than itself
    */
   onData (data: Data): void {
-    const { stream } = this
+    const { stream, taken } = this
+    const stays = stream.readStatus === 'paused' || stream.listenerCount?.('message') === 0 || (taken.listening?.size ?? 0) > 0
 
-    this.passOn?.call(stream, stream.readStatus === 'paused' || stream.listenerCount?.('message') === 0 ? ownBytes(data) : data)
+    this.passOn?.call(stream, stays ? ownBytes(data) : data)
   }
 
   onReadBuffer (): void {
