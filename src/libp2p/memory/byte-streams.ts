@@ -11,8 +11,8 @@
  * be told from the rest.
  *
  * Nobody waits for more when there is no more to come. Little then counts as read,
- * for most requests and answers are little. Much is read for as long as somebody
- * looks.
+ * for most requests and answers are little. Much is unread until somebody looks,
+ * and then for as long as somebody may look again.
  */
 
 import { Uint8ArrayList } from 'uint8arraylist'
@@ -32,9 +32,15 @@ const LITTLE = 16 * 1024
 const MESSAGE = 256
 
 /**
- * Who reads on after the end of a stream looks at least this often, in milliseconds
+ * Who reads on after the end of a stream looks again after at most so long, or
+ * twice the longest that it took before, in milliseconds
  */
-const LOOK_INTERVAL = 1_000
+const PATIENCE = 1_000
+
+/**
+ * For most of those who do not look again have read it all
+ */
+const MOST_PATIENCE = 10_000
 
 /**
  * So many steps of promises are between a message and the look of the `read` that
@@ -58,8 +64,14 @@ interface Watched extends Emitter {
   handedOver: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
-  /** Whether there was a look since the last check, undefined while there are no checks */
-  looked?: boolean
+  /** When something was unread first, or somebody has looked since, in milliseconds */
+  lookedAt: number
+  /** The longest that a look has taken since, in milliseconds */
+  slowest: number
+  /** Runs while somebody is expected to look again */
+  expecting?: ReturnType<typeof setTimeout>
+  /** Nobody has looked since data came last */
+  isUnread: boolean
 }
 
 const watched = new WeakMap<object, Watched>()
@@ -93,6 +105,11 @@ const METHODS: PropertyDescriptorMap = {
     const state = watched.get(this) as Watched
 
     if (state.listening !== undefined && state.listening.size > 0 && event.type === 'message') {
+      if (state.handedOver === 0) {
+        state.lookedAt = performance.now()
+      }
+
+      state.isUnread = true
       state.handedOver += MESSAGE + event.data.byteLength
     }
 
@@ -126,7 +143,7 @@ export interface HandedOver {
  */
 export function watchByteStreams (stream: Stream, onChange: () => void): HandedOver {
   const { addEventListener, removeEventListener, dispatchEvent, closeRead } = stream
-  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no' }
+  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no', lookedAt: 0, slowest: 0, isUnread: false }
 
   watched.set(stream, state)
   Object.defineProperties(stream, METHODS)
@@ -140,7 +157,7 @@ export function watchByteStreams (stream: Stream, onChange: () => void): HandedO
 export function forgetWhenRead (stream: Stream): void {
   const state = watched.get(stream)
 
-  if (state != null) {
+  if (state != null && (!state.isUnread || state.handedOver <= LITTLE)) {
     readAtTheEnd(state)
   }
 }
@@ -187,6 +204,11 @@ function look (stream: Stream, state: Watched): void {
     return
   }
 
+  const now = performance.now()
+  state.slowest = Math.max(state.slowest, now - state.lookedAt)
+  state.lookedAt = now
+  state.isUnread = false
+
   if (state.probing === 'now') {
     read(state)
   } else if (stream.remoteWriteStatus !== 'writable') {
@@ -201,27 +223,32 @@ function look (stream: Stream, state: Watched): void {
 function readAtTheEnd (state: Watched): void {
   if (state.handedOver <= LITTLE) {
     read(state)
-  } else if (state.looked == null) {
-    waitForLooks(state)
-  } else {
-    state.looked = true
+  } else if (state.expecting == null) {
+    expectLook(state)
   }
 }
 
-function waitForLooks (state: Watched): void {
-  state.looked = false
-
+function expectLook (state: Watched): void {
   const timer: any = setTimeout(() => {
-    if (state.looked === true) {
-      waitForLooks(state)
-    } else {
-      state.looked = undefined
+    state.expecting = undefined
+
+    if (timeLeft(state) > 0) {
+      expectLook(state)
+    } else if (!state.isUnread) {
       read(state)
     }
-  }, LOOK_INTERVAL)
+  }, timeLeft(state))
 
   // a number in browsers
   timer.unref?.()
+  state.expecting = timer
+}
+
+/**
+ * Until nobody is expected to look again, in milliseconds
+ */
+function timeLeft ({ lookedAt, slowest }: Watched): number {
+  return lookedAt + Math.min(Math.max(PATIENCE, 2 * slowest), MOST_PATIENCE) - performance.now()
 }
 
 /**
