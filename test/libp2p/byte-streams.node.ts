@@ -165,6 +165,21 @@ describe('data that a byte stream has taken', () => {
       await pWaitFor(() => held() === before, { timeout: 20_000 })
     })
 
+    it('is reserved while a reader is at work with a part of it', async () => {
+      await settle(flood)
+      const receiver: Receiver = { received: 0, inOrder: true }
+      take(receiver, await bytes.read({ bytes: SIZE / 2 }))
+      await delay(LONG)
+      out.abort(new Error('Aborted on purpose'))
+      await eventually(() => unread.status === 'reset')
+      await delay(LONG)
+      expect(held() - before).to.be.within(SIZE / 2, SIZE + 2 * STEP)
+
+      take(receiver, await bytes.read({ bytes: SIZE / 2 }))
+      expect(receiver).to.deep.equal({ received: SIZE, inOrder: true })
+      await pWaitFor(() => held() === before, { timeout: 20_000 })
+    })
+
     it('is given back when nobody refers to the stream any more', async () => {
       await settle(flood)
       out.abort(new Error('Aborted on purpose'))

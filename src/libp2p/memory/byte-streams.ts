@@ -64,7 +64,7 @@ interface Watched extends Emitter {
   handedOver: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
-  /** When something was unread first, or somebody has looked since, in milliseconds */
+  /** When something was unread first, somebody has looked since, or the stream has ended, in milliseconds */
   lookedAt: number
   /** The longest that a look has taken since, in milliseconds */
   slowest: number
@@ -158,6 +158,8 @@ export function forgetWhenRead (stream: Stream): void {
   const state = watched.get(stream)
 
   if (state != null && (!state.isUnread || state.handedOver <= LITTLE)) {
+    // who has not looked for long may still be at work
+    noteTime(state)
     readAtTheEnd(state)
   }
 }
@@ -204,9 +206,7 @@ function look (stream: Stream, state: Watched): void {
     return
   }
 
-  const now = performance.now()
-  state.slowest = Math.max(state.slowest, now - state.lookedAt)
-  state.lookedAt = now
+  noteTime(state)
   state.isUnread = false
 
   if (state.probing === 'now') {
@@ -218,6 +218,12 @@ function look (stream: Stream, state: Watched): void {
     // when all that runs now is over, and with it this `read` unless it waits
     setTimeout(() => { void probe(state) }, 0)
   }
+}
+
+function noteTime (state: Watched): void {
+  const now = performance.now()
+  state.slowest = Math.max(state.slowest, now - state.lookedAt)
+  state.lookedAt = now
 }
 
 function readAtTheEnd (state: Watched): void {
@@ -237,7 +243,7 @@ function expectLook (state: Watched): void {
     } else if (!state.isUnread) {
       read(state)
     }
-  }, timeLeft(state))
+  }, Math.max(0, timeLeft(state)))
 
   // a number in browsers
   timer.unref?.()
