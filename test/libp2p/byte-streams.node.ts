@@ -8,6 +8,7 @@ import { collectGarbage } from '../fixtures/memory.ts'
 import { buffered, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { heldStreams } from '../fixtures/pair.ts'
 import { createFlood, openHeld, pattern, receive, settle, STEP, take, WINDOW } from '../fixtures/transfer.ts'
+import type { ResourceLimitExceededError } from '../../src/index.ts'
 import type { Flood, Receiver } from '../fixtures/transfer.ts'
 import type { Stream } from '@libp2p/interface'
 import type { ByteStream } from '@libp2p/utils'
@@ -97,6 +98,42 @@ describe('data that a byte stream has taken', () => {
 
     receiving.read({ signal: AbortSignal.timeout(10_000) }).catch(() => {})
     await eventually(() => memory() === before)
+  })
+
+  it('is reserved while a reader waits for the rest of something large', async () => {
+    const before = memory()
+    const length = 3 * 1024 * 1024
+    const message = pattern(length)
+    const read = byteStream(unread).read({ bytes: length })
+    let most = 0
+
+    // one by one, as from far away
+    for (let sent = 0; sent < length - 1; sent += WINDOW / 4) {
+      out.send(message.subarray(sent, Math.min(sent + WINDOW / 4, length - 1)))
+      await settle(flood)
+      most = Math.max(most, memory() - before)
+    }
+
+    expect(most).to.be.within(length - WINDOW, length + WINDOW)
+    out.send(message.subarray(length - 1))
+    const receiver: Receiver = { received: 0, inOrder: true }
+    take(receiver, await read)
+    expect(receiver).to.deep.equal({ received: length, inOrder: true })
+  })
+
+  it('ends its stream if it cannot be reserved while a reader waits for the rest', async () => {
+    managerOf(flood.node).setLimits({ stream: { memory: 1024 * 1024 } })
+    ;({ out, unread } = await openHeld(flood))
+    const refusals: ResourceLimitExceededError[] = []
+    managerOf(flood.node).addEventListener('blocked', ({ detail }) => { refusals.push(detail) })
+
+    const read = byteStream(unread).read({ bytes: 3 * 1024 * 1024 })
+    out.send(pattern(3 * 1024 * 1024 - 1))
+    await expect(read).to.eventually.be.rejected()
+    expect(unread.status).to.equal('aborted')
+    expect(refusals).to.have.lengthOf(1)
+    expect(refusals[0]).to.include({ kind: 'stream', resource: 'memory' })
+    await eventually(() => buffered(managerOf(flood.node)) === 0)
   })
 
   it('can be a message that is larger than a window', async () => {

@@ -5,10 +5,11 @@
  *
  * Two things show from outside. The listener has a name. And each `read` looks at
  * `closeRead` of the stream, when it begins and when it is woken by a message. A
- * `read` that waits has found less than it needs, so whether one waits is what
- * tells that everything was read: a message without data wakes it, and it looks.
- * Until then all that was handed over counts as unread, for a part of it cannot
- * be told from the rest.
+ * `read` that waits has found less than it needs: a message without data wakes it,
+ * and it looks. If nobody else has looked since data came, nothing was read, and it
+ * waits for the rest of something large: that counts, and the remote must be let
+ * to send the rest. Otherwise all but a little was read. Until one waits all that
+ * was handed over counts as unread, for a part of it cannot be told from the rest.
  *
  * Nobody waits for more when there is no more to come. Little then counts as read,
  * for most requests and answers are little. Much is unread until somebody looks,
@@ -62,6 +63,10 @@ interface Watched extends Emitter {
   listening?: Set<Listener>
   /** What was handed over costs, since one of them has last waited for more, in bytes */
   handedOver: number
+  /** Of that, what a `read` has found and waits for more of */
+  waitedFor: number
+  /** Since data came, or since one was last known to wait */
+  looks: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
   /** When something was unread first, somebody has looked since, or the stream has ended, in milliseconds */
@@ -133,6 +138,8 @@ const METHODS: PropertyDescriptorMap = {
 export interface HandedOver {
   /** In bytes, of which some may be read */
   readonly handedOver: number
+  /** Of that, what is no reason to hold the remote back, in bytes */
+  readonly waitedFor: number
   /** The byte streams that take what comes */
   readonly listening?: ReadonlySet<unknown>
 }
@@ -143,7 +150,7 @@ export interface HandedOver {
  */
 export function watchByteStreams (stream: Stream, onChange: () => void): HandedOver {
   const { addEventListener, removeEventListener, dispatchEvent, closeRead } = stream
-  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no', lookedAt: 0, slowest: 0, isUnread: false }
+  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, waitedFor: 0, looks: 0, probing: 'no', lookedAt: 0, slowest: 0, isUnread: false }
 
   watched.set(stream, state)
   Object.defineProperties(stream, METHODS)
@@ -198,7 +205,7 @@ export function discardHandedOver (stream: Stream): void {
     listener({ data })
   }
 
-  state.handedOver = 0
+  read(state)
 }
 
 function look (stream: Stream, state: Watched): void {
@@ -210,14 +217,35 @@ function look (stream: Stream, state: Watched): void {
   state.isUnread = false
 
   if (state.probing === 'now') {
-    read(state)
-  } else if (stream.remoteWriteStatus !== 'writable') {
+    foundWaiting(state)
+
+    return
+  }
+
+  state.looks++
+
+  if (stream.remoteWriteStatus !== 'writable') {
     readAtTheEnd(state)
   } else if (state.probing === 'no') {
     state.probing = 'soon'
     // when all that runs now is over, and with it this `read` unless it waits
     setTimeout(() => { void probe(state) }, 0)
   }
+}
+
+/**
+ * Each `read` looks once at least, so one look is that of who waits
+ */
+function foundWaiting (state: Watched): void {
+  if (state.looks > 1) {
+    read(state)
+
+    return
+  }
+
+  state.looks = 0
+  state.waitedFor = state.handedOver
+  state.onChange()
 }
 
 function noteTime (state: Watched): void {
@@ -277,6 +305,8 @@ async function probe (state: Watched): Promise<void> {
 function read (state: Watched): void {
   if (state.handedOver > 0) {
     state.handedOver = 0
+    state.waitedFor = 0
+    state.looks = 0
     state.onChange()
   }
 }
