@@ -1,9 +1,17 @@
+/* eslint-disable no-loop-func */
+
+import { setTimeout as delay } from 'node:timers/promises'
 import { byteStream, lpStream } from '@libp2p/utils'
 import { expect } from 'aegir/chai'
-import { eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
+import pWaitFor from 'p-wait-for'
+import { collectGarbage } from '../fixtures/memory.ts'
+import { buffered, eventually, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { heldStreams } from '../fixtures/pair.ts'
 import { createFlood, openHeld, pattern, receive, settle, STEP, take, WINDOW } from '../fixtures/transfer.ts'
+import type { ResourceLimitExceededError } from '../../src/index.ts'
 import type { Flood, Receiver } from '../fixtures/transfer.ts'
 import type { Stream } from '@libp2p/interface'
+import type { ByteStream } from '@libp2p/utils'
 
 const MUCH = 12 * 1024 * 1024
 
@@ -92,6 +100,42 @@ describe('data that a byte stream has taken', () => {
     await eventually(() => memory() === before)
   })
 
+  it('is reserved while a reader waits for the rest of something large', async () => {
+    const before = memory()
+    const length = 3 * 1024 * 1024
+    const message = pattern(length)
+    const read = byteStream(unread).read({ bytes: length })
+    let most = 0
+
+    // one by one, as from far away
+    for (let sent = 0; sent < length - 1; sent += WINDOW / 4) {
+      out.send(message.subarray(sent, Math.min(sent + WINDOW / 4, length - 1)))
+      await settle(flood)
+      most = Math.max(most, memory() - before)
+    }
+
+    expect(most).to.be.within(length - WINDOW, length + WINDOW)
+    out.send(message.subarray(length - 1))
+    const receiver: Receiver = { received: 0, inOrder: true }
+    take(receiver, await read)
+    expect(receiver).to.deep.equal({ received: length, inOrder: true })
+  })
+
+  it('ends its stream if it cannot be reserved while a reader waits for the rest', async () => {
+    managerOf(flood.node).setLimits({ stream: { memory: 1024 * 1024 } })
+    ;({ out, unread } = await openHeld(flood))
+    const refusals: ResourceLimitExceededError[] = []
+    managerOf(flood.node).addEventListener('blocked', ({ detail }) => { refusals.push(detail) })
+
+    const read = byteStream(unread).read({ bytes: 3 * 1024 * 1024 })
+    out.send(pattern(3 * 1024 * 1024 - 1))
+    await expect(read).to.eventually.be.rejected()
+    expect(unread.status).to.equal('aborted')
+    expect(refusals).to.have.lengthOf(1)
+    expect(refusals[0]).to.include({ kind: 'stream', resource: 'memory' })
+    await eventually(() => buffered(managerOf(flood.node)) === 0)
+  })
+
   it('can be a message that is larger than a window', async () => {
     const length = 3 * 1024 * 1024
     const sending = lpStream(out)
@@ -102,6 +146,91 @@ describe('data that a byte stream has taken', () => {
     const receiver: Receiver = { received: 0, inOrder: true }
     take(receiver, await receiving.read())
     expect(receiver).to.deep.equal({ received: length, inOrder: true })
+  })
+
+  describe('of a remote that has closed its end', () => {
+    const SIZE = 200_000
+
+    /** Longer than a reader is waited for that had looked before */
+    const LONG = 1_500
+
+    let before: number
+    let bytes: ByteStream<Stream>
+
+    /** The scope of the stream may be gone */
+    function held (): number {
+      return buffered(managerOf(flood.node))
+    }
+
+    beforeEach(async () => {
+      before = held()
+      bytes = byteStream(unread)
+      out.send(pattern(SIZE))
+    })
+
+    for (const [name, end] of Object.entries<() => Promise<void>>({
+      'for writing': async () => out.close(),
+      'as the application has closed the other': async () => Promise.all([out.close(), unread.close()]).then(() => {}),
+      'by a reset': async () => { out.abort(new Error('Aborted on purpose')) }
+    })) {
+      it(`${name} is reserved however late a reader comes, and given back when it has read`, async () => {
+        await settle(flood)
+        await end()
+        await eventually(() => unread.remoteWriteStatus === 'closed')
+        await delay(LONG)
+        expect(held() - before).to.be.within(SIZE, SIZE + 2 * STEP)
+
+        const receiver: Receiver = { received: 0, inOrder: true }
+        take(receiver, await bytes.read({ bytes: SIZE }))
+        expect(receiver).to.deep.equal({ received: SIZE, inOrder: true })
+        await eventually(() => held() === before)
+      })
+    }
+
+    it('is reserved while a reader reads as slowly as before, and given back some time after', async () => {
+      await settle(flood)
+      await out.close()
+      const receiver: Receiver = { received: 0, inOrder: true }
+
+      while (receiver.received < SIZE) {
+        await delay(LONG)
+        expect(held() - before).to.be.within(SIZE, SIZE + 2 * STEP)
+        take(receiver, await bytes.read({ bytes: SIZE / 2 }))
+      }
+
+      expect(receiver).to.deep.equal({ received: SIZE, inOrder: true })
+      await pWaitFor(() => held() === before, { timeout: 20_000 })
+    })
+
+    it('is reserved while a reader is at work with a part of it', async () => {
+      await settle(flood)
+      const receiver: Receiver = { received: 0, inOrder: true }
+      take(receiver, await bytes.read({ bytes: SIZE / 2 }))
+      await delay(LONG)
+      out.abort(new Error('Aborted on purpose'))
+      await eventually(() => unread.status === 'reset')
+      await delay(LONG)
+      expect(held() - before).to.be.within(SIZE / 2, SIZE + 2 * STEP)
+
+      take(receiver, await bytes.read({ bytes: SIZE / 2 }))
+      expect(receiver).to.deep.equal({ received: SIZE, inOrder: true })
+      await pWaitFor(() => held() === before, { timeout: 20_000 })
+    })
+
+    it('is given back when nobody refers to the stream any more', async () => {
+      await settle(flood)
+      out.abort(new Error('Aborted on purpose'))
+      await eventually(() => unread.status === 'reset')
+      heldStreams(flood.node).splice(0)
+      // @ts-expect-error nothing else refers to it
+      unread = bytes = undefined
+
+      await eventually(async () => {
+        await collectGarbage()
+
+        return held() === before
+      })
+    })
   })
 
   it('goes on with whoever reads the stream next', async () => {

@@ -5,14 +5,15 @@
  *
  * Two things show from outside. The listener has a name. And each `read` looks at
  * `closeRead` of the stream, when it begins and when it is woken by a message. A
- * `read` that waits has found less than it needs, so whether one waits is what
- * tells that everything was read: a message without data wakes it, and it looks.
- * Until then all that was handed over counts as unread, for a part of it cannot
- * be told from the rest.
+ * `read` that waits has found less than it needs: a message without data wakes it,
+ * and it looks. If nobody else has looked since data came, nothing was read, and it
+ * waits for the rest of something large: that counts, and the remote must be let
+ * to send the rest. Otherwise all but a little was read. Until one waits all that
+ * was handed over counts as unread, for a part of it cannot be told from the rest.
  *
  * Nobody waits for more when there is no more to come. Little then counts as read,
- * for most requests and answers are little. Much is read for as long as somebody
- * looks.
+ * for most requests and answers are little. Much is unread until somebody looks,
+ * and then for as long as somebody may look again.
  */
 
 import { Uint8ArrayList } from 'uint8arraylist'
@@ -26,9 +27,21 @@ const LISTENER = 'byteStreamOnMessageListener'
 const LITTLE = 16 * 1024
 
 /**
- * Who reads on after the end of a stream looks at least this often, in milliseconds
+ * What a message costs besides its bytes, in bytes. Byte streams keep each by
+ * itself, and their lists cannot be reached to join them.
  */
-const LOOK_INTERVAL = 1_000
+const MESSAGE = 256
+
+/**
+ * Who reads on after the end of a stream looks again after at most so long, or
+ * twice the longest that it took before, in milliseconds
+ */
+const PATIENCE = 1_000
+
+/**
+ * For most of those who do not look again have read it all
+ */
+const MOST_PATIENCE = 10_000
 
 /**
  * So many steps of promises are between a message and the look of the `read` that
@@ -48,12 +61,22 @@ interface Watched extends Emitter {
   onChange(): void
   /** The byte streams that listen now */
   listening?: Set<Listener>
-  /** Bytes handed over since one of them has last waited for more */
+  /** What was handed over costs, since one of them has last waited for more, in bytes */
   handedOver: number
+  /** Of that, what a `read` has found and waits for more of */
+  waitedFor: number
+  /** Since data came, or since one was last known to wait */
+  looks: number
   /** A look tells that one of them waits; `soon` is before that is tried */
   probing: 'no' | 'soon' | 'now'
-  /** Whether there was a look since the last check, undefined while there are no checks */
-  looked?: boolean
+  /** When something was unread first, somebody has looked since, or the stream has ended, in milliseconds */
+  lookedAt: number
+  /** The longest that a look has taken since, in milliseconds */
+  slowest: number
+  /** Runs while somebody is expected to look again */
+  expecting?: ReturnType<typeof setTimeout>
+  /** Nobody has looked since data came last */
+  isUnread: boolean
 }
 
 const watched = new WeakMap<object, Watched>()
@@ -87,7 +110,12 @@ const METHODS: PropertyDescriptorMap = {
     const state = watched.get(this) as Watched
 
     if (state.listening !== undefined && state.listening.size > 0 && event.type === 'message') {
-      state.handedOver += event.data.byteLength
+      if (state.handedOver === 0) {
+        state.lookedAt = performance.now()
+      }
+
+      state.isUnread = true
+      state.handedOver += MESSAGE + event.data.byteLength
     }
 
     return state.dispatchEvent.call(this, event)
@@ -108,8 +136,12 @@ const METHODS: PropertyDescriptorMap = {
 }
 
 export interface HandedOver {
-  /** Bytes of which some may be unread */
+  /** In bytes, of which some may be read */
   readonly handedOver: number
+  /** Of that, what is no reason to hold the remote back, in bytes */
+  readonly waitedFor: number
+  /** The byte streams that take what comes */
+  readonly listening?: ReadonlySet<unknown>
 }
 
 /**
@@ -118,7 +150,7 @@ export interface HandedOver {
  */
 export function watchByteStreams (stream: Stream, onChange: () => void): HandedOver {
   const { addEventListener, removeEventListener, dispatchEvent, closeRead } = stream
-  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, probing: 'no' }
+  const state: Watched = { addEventListener, removeEventListener, dispatchEvent, closeRead, onChange, listening: undefined, handedOver: 0, waitedFor: 0, looks: 0, probing: 'no', lookedAt: 0, slowest: 0, isUnread: false }
 
   watched.set(stream, state)
   Object.defineProperties(stream, METHODS)
@@ -132,7 +164,9 @@ export function watchByteStreams (stream: Stream, onChange: () => void): HandedO
 export function forgetWhenRead (stream: Stream): void {
   const state = watched.get(stream)
 
-  if (state != null) {
+  if (state != null && (!state.isUnread || state.handedOver <= LITTLE)) {
+    // who has not looked for long may still be at work
+    noteTime(state)
     readAtTheEnd(state)
   }
 }
@@ -171,7 +205,7 @@ export function discardHandedOver (stream: Stream): void {
     listener({ data })
   }
 
-  state.handedOver = 0
+  read(state)
 }
 
 function look (stream: Stream, state: Watched): void {
@@ -179,9 +213,18 @@ function look (stream: Stream, state: Watched): void {
     return
   }
 
+  noteTime(state)
+  state.isUnread = false
+
   if (state.probing === 'now') {
-    read(state)
-  } else if (stream.remoteWriteStatus !== 'writable') {
+    foundWaiting(state)
+
+    return
+  }
+
+  state.looks++
+
+  if (stream.remoteWriteStatus !== 'writable') {
     readAtTheEnd(state)
   } else if (state.probing === 'no') {
     state.probing = 'soon'
@@ -190,30 +233,56 @@ function look (stream: Stream, state: Watched): void {
   }
 }
 
+/**
+ * Each `read` looks once at least, so one look is that of who waits
+ */
+function foundWaiting (state: Watched): void {
+  if (state.looks > 1) {
+    read(state)
+
+    return
+  }
+
+  state.looks = 0
+  state.waitedFor = state.handedOver
+  state.onChange()
+}
+
+function noteTime (state: Watched): void {
+  const now = performance.now()
+  state.slowest = Math.max(state.slowest, now - state.lookedAt)
+  state.lookedAt = now
+}
+
 function readAtTheEnd (state: Watched): void {
   if (state.handedOver <= LITTLE) {
     read(state)
-  } else if (state.looked == null) {
-    waitForLooks(state)
-  } else {
-    state.looked = true
+  } else if (state.expecting == null) {
+    expectLook(state)
   }
 }
 
-function waitForLooks (state: Watched): void {
-  state.looked = false
-
+function expectLook (state: Watched): void {
   const timer: any = setTimeout(() => {
-    if (state.looked === true) {
-      waitForLooks(state)
-    } else {
-      state.looked = undefined
+    state.expecting = undefined
+
+    if (timeLeft(state) > 0) {
+      expectLook(state)
+    } else if (!state.isUnread) {
       read(state)
     }
-  }, LOOK_INTERVAL)
+  }, Math.max(0, timeLeft(state)))
 
   // a number in browsers
   timer.unref?.()
+  state.expecting = timer
+}
+
+/**
+ * Until nobody is expected to look again, in milliseconds
+ */
+function timeLeft ({ lookedAt, slowest }: Watched): number {
+  return lookedAt + Math.min(Math.max(PATIENCE, 2 * slowest), MOST_PATIENCE) - performance.now()
 }
 
 /**
@@ -236,6 +305,8 @@ async function probe (state: Watched): Promise<void> {
 function read (state: Watched): void {
   if (state.handedOver > 0) {
     state.handedOver = 0
+    state.waitedFor = 0
+    state.looks = 0
     state.onChange()
   }
 }

@@ -22,6 +22,12 @@ const SLICES = 64
  */
 const SMALL = 1024
 
+/**
+ * What data may keep that stays, as a multiple of its bytes. Data that fills its
+ * buffers, but for headers, is not copied.
+ */
+const MOST_KEPT = 9 / 8
+
 type List = Pick<Uint8ArrayList, 'byteLength' | 'consume' | 'append'> & Iterable<Uint8Array>
 
 export type ListName = 'readBuffer' | 'writeBuffer' | 'buffer' | '_buffer'
@@ -87,7 +93,9 @@ export class Joiner {
 }
 
 /**
- * The same bytes, copied if they keep more than twice as much memory as they are
+ * The same bytes, copied if they keep more memory than they are, but for a little.
+ * Frames of several streams share the buffers that they come in: when some streams
+ * are over, the others would keep twice of what they are reserved for.
  */
 export function ownBytes (data: Uint8Array | Uint8ArrayList): Uint8Array | Uint8ArrayList {
   let kept = 0
@@ -96,7 +104,7 @@ export function ownBytes (data: Uint8Array | Uint8ArrayList): Uint8Array | Uint8
     kept += slice.buffer.byteLength
   }
 
-  return kept > 2 * data.byteLength ? join(data instanceof Uint8Array ? [data] : data, data.byteLength) : data
+  return kept > MOST_KEPT * data.byteLength ? join(data instanceof Uint8Array ? [data] : data, data.byteLength) : data
 }
 
 /**

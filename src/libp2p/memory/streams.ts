@@ -110,12 +110,14 @@ export class StreamMemory implements BufferWatcher {
   }
 
   /**
-   * Data that nobody listens for stays, so it must not keep more than itself
+   * Data that nobody listens for stays, and so may what a byte stream takes: it
+   * must not keep more than itself
    */
   onData (data: Data): void {
-    const { stream } = this
+    const { stream, taken } = this
+    const stays = stream.readStatus === 'paused' || stream.listenerCount?.('message') === 0 || (taken.listening?.size ?? 0) > 0
 
-    this.passOn?.call(stream, stream.readStatus === 'paused' || stream.listenerCount?.('message') === 0 ? ownBytes(data) : data)
+    this.passOn?.call(stream, stays ? ownBytes(data) : data)
   }
 
   onReadBuffer (): void {
@@ -125,8 +127,9 @@ export class StreamMemory implements BufferWatcher {
       return
     }
 
-    // the scope of the stream has given everything back, what is unread has a span
-    if (this.record.ended && this.span == null) {
+    // The scope of the stream has given everything back, what is unread has a span.
+    // A stream that is being aborted says once more that it has ended.
+    if ((this.record.ended || this.isLost) && this.span == null) {
       return
     }
 
@@ -144,7 +147,7 @@ export class StreamMemory implements BufferWatcher {
     // aborted, and throws them away.
     try {
       this.reading.reservation.resize(unread, this.priority)
-      this.reading.throttle.set(unread > 0 && this.isNegotiated, this.isPrompt)
+      this.reading.throttle.set(unread > this.taken.waitedFor && this.isNegotiated, this.isPrompt)
     } catch (err: any) {
       this.queued.lost = err
       this.stream.abort(err)
@@ -185,7 +188,7 @@ export class StreamMemory implements BufferWatcher {
 
     const { unread } = this
 
-    if (unread === 0) {
+    if (unread === 0 || this.isLost) {
       return
     }
 
@@ -229,6 +232,13 @@ export class StreamMemory implements BufferWatcher {
    */
   private get isNegotiated (): boolean {
     return this.record.scope.protocolScope != null
+  }
+
+  /**
+   * What is unread could not be reserved, and is thrown away
+   */
+  private get isLost (): boolean {
+    return this.queue?.lost != null
   }
 
   private get isPrompt (): boolean {

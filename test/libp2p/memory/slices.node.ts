@@ -1,5 +1,6 @@
 /* eslint-disable no-loop-func */
 
+import { byteStream } from '@libp2p/utils'
 import { expect } from 'aegir/chai'
 import { usedMemory } from '../../fixtures/memory.ts'
 import { buffered, eventually, managerOf, stopAll } from '../../fixtures/nodes.ts'
@@ -126,6 +127,51 @@ describe('data that comes in small pieces and is not read', () => {
       await eventually(() => receiver.received === FEW)
       expect(receiver.inOrder).to.be.true()
     }
+  })
+
+  describe('but is taken by a byte stream', () => {
+    it('byte by byte costs a small multiple of what is reserved for it, and arrives in order', async function () {
+      this.timeout(60_000)
+      const { out, unread } = await openHeld(flood)
+      const bytes = byteStream(unread)
+      await send(frames(out, 1_000), 100)
+
+      const before = { used: await usedMemory(), reserved: buffered(managerOf(flood.node)) }
+      await send(frames(out, FRAMES / 4, 1_000), 1_000)
+      const used = await usedMemory() - before.used
+      const reserved = buffered(managerOf(flood.node)) - before.reserved
+      expect(used).to.be.below(3 * reserved)
+
+      const receiver: Receiver = { received: 0, inOrder: true }
+      take(receiver, await bytes.read({ bytes: 1_000 + FRAMES / 4 }))
+      expect(receiver).to.deep.equal({ received: 1_000 + FRAMES / 4, inOrder: true })
+    })
+
+    it('keeps nothing of what it came with, also while more is waited for', async () => {
+      const { out, unread } = await openHeld(flood)
+      const other = await openHeld(flood)
+      receive(other.unread)
+      const COUNT = 1_000
+      const SIZE = 60_000
+      const read = byteStream(unread).read({ bytes: COUNT })
+      await send([dataFrame(idOf(other.out), pattern(SIZE)), ...frames(out, 1)], 2)
+
+      const before = await usedMemory()
+
+      // no two bytes in a packet
+      for (const [i, frame] of frames(out, COUNT - 2, 1).entries()) {
+        await sendAll(encryptedOf(flood.connection), Buffer.concat([dataFrame(idOf(other.out), pattern(SIZE, (i + 1) * SIZE)), frame]))
+      }
+
+      await settle(flood)
+      // fifty times as much came
+      expect(await usedMemory() - before).to.be.below(COUNT * SIZE / 50)
+
+      out.send(pattern(1, COUNT - 1))
+      const receiver: Receiver = { received: 0, inOrder: true }
+      take(receiver, await read)
+      expect(receiver).to.deep.equal({ received: COUNT, inOrder: true })
+    })
   })
 
   it('is not copied when it comes in large pieces', async () => {
