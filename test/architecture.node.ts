@@ -17,7 +17,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   limits: ['core', 'admission'],
   libp2p: ['core', 'libp2p/memory'],
   'libp2p/memory': ['core', 'libp2p'],
-  observe: ['core']
+  observe: ['core'],
+  'observe/inspector': ['core', 'observe', 'observe/inspector/page'],
+  // runs in a browser
+  'observe/inspector/page': []
 }
 
 /**

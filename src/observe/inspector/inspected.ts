@@ -19,7 +19,8 @@ export type InspectedLimits = Record<RootKey | DefaultKey, ConcreteLimit> & Reco
 export interface InspectedMemory {
   accounted: number
   limit: ConcreteLimit[Resource]
-  resident: number
+  /** Undefined where it is not known */
+  resident?: number
   maxProcessMemory: number
   heapUsed?: number
   external?: number

@@ -106,13 +106,15 @@ header .who { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", mo
 .node-kind:empty { display: none; }
 .node-name { font-weight: 650; font-size: 11.5px; overflow: hidden; text-overflow: ellipsis; flex: 1; }
 .node .badge { font-size: 10px; line-height: 14px; flex: none; }
+.node.system .node-name { font-size: 13px; }
+.node.system .bars { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 14px; }
 .node.near { border-color: var(--near); }
 .node.full { border-color: var(--full); }
 .node.fullest { box-shadow: 0 0 0 2px var(--low); }
 .node.fullest.near { box-shadow: 0 0 0 2px var(--near); }
 .node.fullest.full { box-shadow: 0 0 0 2px var(--full); }
 .node.idle { border-style: dashed; background: none; color: var(--muted); }
-.node.idle .node-name { font-weight: 400; }
+.node.idle .node-name { font-weight: 400; font-size: 11px; }
 .node.more { border: 0; background: var(--panel); color: var(--muted); justify-content: center; font-size: 11px; }
 .bar { display: grid; grid-template-columns: 62px minmax(16px, 1fr) auto; gap: 5px; align-items: center; white-space: nowrap; }
 .bar-name { color: var(--muted); overflow: hidden; text-overflow: ellipsis; }

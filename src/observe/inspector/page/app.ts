@@ -45,7 +45,7 @@ export function App (): VNode<any> {
       h(Tiles, { key: 'tiles', snapshot, samples: state.samples }),
       h('div', { key: 'main', class: 'main' },
         h('section', { class: 'panel', 'aria-labelledby': 'dag-title' },
-          h('h2', { id: 'dag-title' }, 'Scopes', h('small', null, ' what is used of what may be used')),
+          h('h2', { id: 'dag-title' }, 'Scopes', h('small', null, ' what is used of what may be used, ★ is the fullest')),
           h(Dag, { snapshot, onChoose })),
         h('div', { class: 'right' },
           h(RefusalList, { refusals: state.refusals, recent: state.recent, onChoose }),

@@ -61,6 +61,13 @@ export function levelOf (fraction: number): Level {
   return fraction >= 1 ? 'full' : fraction >= NEAR ? 'near' : 'low'
 }
 
+/** Where there is little room */
+const SHORT_NAMES: Partial<Record<Field, string>> = {
+  connections: 'conns',
+  inboundConnections: 'conns in',
+  outboundConnections: 'conns out'
+}
+
 /** For those who do not see the colour */
 export const MARKS: Record<Level, string> = { low: '', near: '▲ ', full: '■ ' }
 
@@ -72,8 +79,8 @@ export function Bar ({ use }: { use: Use }): VNode<any> {
   const { field, current, limit, fraction } = use
   const level = levelOf(fraction)
 
-  return h('div', { class: `bar ${level}`, title: `${useText(use)}, ${percent(fraction)}` },
-    h('span', { class: 'bar-name' }, FIELD_NAMES[field]),
+  return h('span', { class: `bar ${level}`, title: `${useText(use)}, ${percent(fraction)}` },
+    h('span', { class: 'bar-name' }, SHORT_NAMES[field] ?? FIELD_NAMES[field]),
     h('span', { class: 'track' }, h('span', { class: 'fill', style: { width: `${Math.min(100, 100 * fraction)}%` } })),
     h('span', { class: 'bar-value' }, `${MARKS[level]}${amount(field, current)}`, h('span', { class: 'of' }, limit === 'unlimited' ? ' / ∞' : ` / ${limitText(field, limit)}`)))
 }

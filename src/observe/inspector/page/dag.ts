@@ -59,7 +59,7 @@ export function Dag ({ snapshot, onChoose }: DagProps): VNode<any> {
 
   return h('div', { class: 'dag', ref: holder, style: { height: `${height * scale}px` }, 'data-layouts': model.layouts },
     h('div', { class: 'dag-inner', style: { width: `${width}px`, height: `${height}px`, transform: `scale(${scale})` } },
-      h('svg', { width, height, 'aria-hidden': 'true' }, edges.map(({ id, path, child }) => h('path', { key: id, d: path, class: full.has(child) ? 'edge full' : 'edge' }))),
+      h('svg', { width, height, 'aria-hidden': 'true' }, edges.map(({ id, path }) => h('path', { key: id, d: path, class: full.has(id) ? 'edge full' : 'edge' }))),
       nodes.map(node => h(NodeBox, { key: node.id, node, place: places.get(node.id), isFullest: node.id === fullest.id, onChoose }))))
 }
 
@@ -90,14 +90,14 @@ function NodeBox ({ node: { row, kind, more = 0 }, place, isFullest, onChoose }:
     class: `node ${kind} ${level}${isFullest ? ' fullest' : ''}${isIdle(row) ? ' idle' : ''}`,
     style,
     title: row.name,
-    'aria-label': label.trim(),
+    'aria-label': label.replace(/ +/g, ' ').trim(),
     onClick: () => { onChoose(optionOfRow(row)) }
   },
     h('span', { class: 'node-title' },
       h('span', { class: 'node-kind' }, KIND_NAMES[kind]),
       h('span', { class: 'node-name' }, titleOf(row)),
-      h('span', { class: `badge ${level}` }, isIdle(row) ? 'unused' : `${MARKS[level]}${percent(row.fullness)}${isFullest ? ' fullest' : ''}`)),
-    isIdle(row) ? null : uses.map(use => h(Bar, { key: use.field, use })))
+      h('span', { class: `badge ${level}` }, isIdle(row) ? 'unused' : `${MARKS[level]}${percent(row.fullness)}${isFullest ? ' ★' : ''}`)),
+    isIdle(row) ? null : h('span', { class: 'bars' }, uses.map(use => h(Bar, { key: use.field, use }))))
 }
 
 function titleOf ({ kind, name }: Row): string {

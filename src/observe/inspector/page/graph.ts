@@ -14,6 +14,8 @@ export interface DrawnNode {
   /** How many those are */
   more?: number
   kind: string
+  /** What it counts in, undefined for those at the top */
+  parent?: string
 }
 
 export interface Placed {
@@ -27,32 +29,44 @@ export interface Drawing {
   width: number
   height: number
   places: Map<string, Placed>
-  edges: Array<{ id: string, path: string, child: string }>
+  /** From what a scope counts in, by the scope */
+  edges: Array<{ id: string, path: string }>
 }
 
-const WIDTH = 196
+const WIDTH = 200
 const TITLE = 25
 const BAR = 14
-const MORE = 26
+const MORE = 24
+
+/** Of what counts in the box above it */
+const INDENT = 16
+
+/** Between columns, with room for the lines */
+const GUTTER = 18
+const ROW_GAP = 8
+const CORNER = 5
 
 interface Group {
   kind: string
   words: string
   most: number
-  /** How far from the system, so that each kind has a column of its own */
-  column: number
   rows(snapshot: Snapshot): Rows
 }
 
 const GROUPS: Group[] = [
-  { kind: 'service', words: 'services', most: 4, column: 1, rows: ({ services }) => services },
-  { kind: 'protocol', words: 'protocols', most: 5, column: 2, rows: ({ protocols }) => protocols },
-  { kind: 'peer', words: 'peers', most: 5, column: 3, rows: ({ peers }) => peers }
+  { kind: 'service', words: 'services', most: 4, rows: ({ services }) => services },
+  { kind: 'protocol', words: 'protocols', most: 4, rows: ({ protocols }) => protocols },
+  { kind: 'peer', words: 'peers', most: 5, rows: ({ peers }) => peers }
 ]
 
 /** What single peers use of a protocol or service is drawn only if it is nearly all they may */
 const MOST_SHARES = 2
 const FULL_SHARE = 0.5
+
+const PARENTS: Record<string, string> = {
+  transient: 'system',
+  allowlistedTransient: 'allowlistedSystem'
+}
 
 export class GraphModel {
   nodes: DrawnNode[] = []
@@ -64,31 +78,38 @@ export class GraphModel {
   private readonly shown = new Map<string, string[]>()
 
   update (snapshot: Snapshot): void {
-    const nodes: DrawnNode[] = snapshot.roots.map(row => ({ id: row.kind, kind: row.kind, row }))
+    const [system, ...others] = snapshot.roots.map((row): DrawnNode => ({ id: row.kind, kind: row.kind, row, parent: PARENTS[row.kind] }))
+    const columns = [others, ...GROUPS.map(group => this.column(group, snapshot))]
 
-    for (const { kind, words, most, rows } of GROUPS) {
-      const { rows: all, total } = rows(snapshot)
-      const chosen = this.choose(kind, all, most)
-
-      nodes.push(...chosen.map(row => ({ id: `${kind}:${row.name}`, kind, row })))
-
-      if (total > chosen.length) {
-        nodes.push({ id: `more:${words}`, kind: words, more: total - chosen.length })
-      }
-    }
-
-    const drawn = new Set(nodes.map(({ id }) => id))
-    const shares = snapshot.shares.rows.filter(row => row.fullness >= FULL_SHARE && drawn.has(parentOf(row)))
-    nodes.push(...this.choose('share', shares, MOST_SHARES).map(row => ({ id: `${row.kind}:${row.name}`, kind: row.kind, row })))
-
-    this.nodes = nodes
-    const key = nodes.map(({ id, row }) => `${id}\n${row === undefined ? 0 : heightOf(row)}`).join('\n')
+    this.nodes = [system, ...columns.flat()]
+    const key = this.nodes.map(({ id, row }) => `${id}\n${row === undefined ? 0 : heightOf(row)}`).join('\n')
 
     if (key !== this.key) {
       this.key = key
       this.layouts++
-      this.drawing = draw(nodes)
+      this.drawing = draw(system, columns)
     }
+  }
+
+  /**
+   * Scopes of one kind, each with those of single peers in it that are nearly full
+   */
+  private column ({ kind, words, most, rows }: Group, snapshot: Snapshot): DrawnNode[] {
+    const { rows: all, total } = rows(snapshot)
+    const chosen = this.choose(kind, all, most)
+    const ids = new Set(chosen.map(row => `${kind}:${row.name}`))
+    const shares = this.choose(`${kind}Peer`, snapshot.shares.rows.filter(row => row.fullness >= FULL_SHARE && ids.has(parentOf(row))), MOST_SHARES)
+
+    const nodes = chosen.flatMap((row): DrawnNode[] => {
+      const id = `${kind}:${row.name}`
+
+      return [
+        { id, kind, row, parent: 'system' },
+        ...shares.filter(share => parentOf(share) === id).map(share => ({ id: `${share.kind}:${share.name}`, kind: share.kind, row: share, parent: id }))
+      ]
+    })
+
+    return total > chosen.length ? [...nodes, { id: `more:${words}`, kind: words, more: total - chosen.length, parent: 'system' }] : nodes
   }
 
   /**
@@ -132,58 +153,54 @@ function parentOf ({ kind, name }: Row): string {
   return `${kind === 'servicePeer' ? 'service' : 'protocol'}:${name.slice(name.indexOf(' ') + 1)}`
 }
 
-function draw (nodes: DrawnNode[]): Drawing {
-  const graph = new Graph({ multigraph: false })
-  graph.setGraph({ rankdir: 'LR', nodesep: 9, edgesep: 3, ranksep: 14, marginx: 2, marginy: 2, ranker: 'longest-path' })
+/**
+ * The system lies over all columns. In a column each hangs from the one above, which
+ * keeps them in rows; the lines that are drawn go along the columns.
+ */
+function draw (system: DrawnNode, columns: DrawnNode[][]): Drawing {
+  const graph = new Graph()
+  graph.setGraph({ rankdir: 'TB', nodesep: GUTTER, ranksep: ROW_GAP, marginx: GUTTER / 2, marginy: 2 })
   graph.setDefaultEdgeLabel(() => ({}))
+  graph.setNode(system.id, { width: WIDTH, height: TITLE + BAR + 6 })
 
-  for (const { id, row } of nodes) {
-    graph.setNode(id, { width: WIDTH, height: row === undefined ? MORE : heightOf(row) })
-  }
-
-  for (const { id, kind, row } of nodes) {
-    const group = GROUPS.find(group => group.kind === kind || group.words === kind)
-
-    if (group !== undefined) {
-      graph.setEdge('system', id, { minlen: group.column })
-    } else if (kind === 'transient') {
-      graph.setEdge('system', id, { minlen: 1 })
-    } else if (kind === 'allowlistedTransient') {
-      graph.setEdge('allowlistedSystem', id, { minlen: 1 })
-    } else if (row !== undefined && (kind === 'servicePeer' || kind === 'protocolPeer')) {
-      graph.setEdge(parentOf(row), id, { minlen: kind === 'servicePeer' ? 2 : 1 })
-    }
+  for (const column of columns) {
+    column.forEach(({ id, row }, i) => {
+      graph.setNode(id, { width: WIDTH, height: row === undefined ? MORE : heightOf(row) })
+      graph.setEdge(i === 0 ? system.id : column[i - 1].id, id)
+    })
   }
 
   layout(graph)
 
   const { width = 0, height = 0 } = graph.graph() as { width?: number, height?: number }
+  const nodes = columns.flat()
+  const places = new Map(nodes.map(({ id, parent }) => {
+    const { x, y, width, height } = graph.node(id) as unknown as Placed
+    const indent = parent === undefined || parent === system.id ? 0 : INDENT
+
+    return [id, { x: x - width / 2 + indent, y: y - height / 2, width: width - indent, height }]
+  }))
+  const top = graph.node(system.id) as unknown as Placed
+  places.set(system.id, { x: GUTTER / 2, y: top.y - top.height / 2, width: width - GUTTER, height: top.height })
 
   return {
     width,
     height,
-    places: new Map(nodes.map(({ id }) => {
-      const { x, y, width, height } = graph.node(id) as unknown as Placed
-
-      return [id, { x: x - width / 2, y: y - height / 2, width, height }]
-    })),
-    edges: graph.edges().map((edge: { v: string, w: string }) => ({
-      id: `${edge.v} ${edge.w}`,
-      child: edge.w,
-      path: curve((graph.edge(edge) as { points: Array<{ x: number, y: number }> }).points)
-    }))
+    places,
+    edges: nodes.filter(({ parent }) => parent !== undefined).map(({ id, parent = '' }) => ({ id, path: line(places.get(parent), places.get(id)) }))
   }
 }
 
-function curve ([first, ...points]: Array<{ x: number, y: number }>): string {
-  let [x, y] = [first.x, first.y]
-  let path = `M${x.toFixed(1)},${y.toFixed(1)}`
-
-  for (const point of points) {
-    const middle = ((x + point.x) / 2).toFixed(1)
-    path += `C${middle},${y.toFixed(1)} ${middle},${point.y.toFixed(1)} ${point.x.toFixed(1)},${point.y.toFixed(1)}`
-    ;[x, y] = [point.x, point.y]
+/**
+ * Down along the left of a column, and into the box
+ */
+function line (from?: Placed, to?: Placed): string {
+  if (from === undefined || to === undefined) {
+    return ''
   }
 
-  return path
+  const x = to.x - GUTTER / 2 + 1
+  const y = to.y + Math.min(to.height, TITLE) / 2
+
+  return `M${x},${from.y + from.height}V${y - CORNER}Q${x},${y} ${x + CORNER},${y}H${to.x}`
 }

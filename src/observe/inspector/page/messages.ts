@@ -78,7 +78,7 @@ export interface RefusalTotal {
 export interface Memory {
   accounted: number
   limit: LimitValue
-  resident: number
+  resident?: number
   maxProcessMemory: LimitValue
   heapUsed?: number
   external?: number

@@ -129,7 +129,7 @@ export function Tables ({ snapshot, onChoose }: TablesProps): VNode<any> {
 function SortedTable ({ tab: { name, rows, total, columns, key, sortedBy } }: { tab: Tab }): VNode<any> {
   const [sort, setSort] = useState({ column: sortedBy, isReversed: false })
   const { value, isText = false } = columns[sort.column]
-  const sign = isText === sort.isReversed ? 1 : -1
+  const sign = isText === sort.isReversed ? -1 : 1
   const sorted = rows
     .map(row => ({ row, by: value(row) }))
     .sort((a, b) => a.by === b.by ? 0 : (a.by < b.by ? -sign : sign))

@@ -8,7 +8,7 @@ import { groupUse, levelOf, MARKS } from './bars.ts'
 import { amount, bytes, count, FIELD_NAMES, limitText, percent, UNLIMITED } from './format.ts'
 import { Spark } from './spark.ts'
 import type { Use } from './bars.ts'
-import type { Sample, Snapshot } from './messages.ts'
+import type { Memory, Sample, Snapshot } from './messages.ts'
 import type { SparkProps } from './spark.ts'
 import type { VNode } from 'preact'
 
@@ -19,7 +19,6 @@ export interface TilesProps {
 
 export function Tiles ({ snapshot, samples }: TilesProps): VNode<any> {
   const [system] = snapshot.roots
-  const { resident, maxProcessMemory, heapUsed } = snapshot.memory
   const lines = useMemo(() => ({
     times: samples.map(({ at }) => at / 1000),
     memory: [samples.map(({ memory }) => memory), samples.map(({ resident }) => resident)],
@@ -38,7 +37,7 @@ export function Tiles ({ snapshot, samples }: TilesProps): VNode<any> {
   }
 
   return h('section', { class: 'tiles', 'aria-label': 'What is in use' },
-    resource('Memory accounted for', 'memory', `Process holds ${bytes(resident)}${maxProcessMemory === UNLIMITED ? '' : ` of ${limitText('memory', maxProcessMemory)}`}${heapUsed === undefined ? '' : `, heap ${bytes(heapUsed)}`}`, 'memory'),
+    resource('Memory accounted for', 'memory', processText(snapshot.memory), 'memory'),
     resource('Connections', 'connections', `${count(system.use[4])} in, ${count(system.use[5])} out, ${count(system.use[6])} descriptors`, 'connections'),
     resource('Streams', 'streams', `${count(system.use[1])} in, ${count(system.use[2])} out`, 'streams'),
     h('div', { class: `tile ${now > 0 ? 'full' : 'low'}` },
@@ -46,6 +45,17 @@ export function Tiles ({ snapshot, samples }: TilesProps): VNode<any> {
       h('p', { class: 'figure' }, h('b', null, count(now)), h('span', { class: 'of' }, ' a second')),
       h('p', { class: 'below' }, `${count(refused)} in all, at most ${count(most)} a second`),
       h(Spark, { label: 'Refusals a second in the last five minutes', times: lines.times, lines: lines.refusals })))
+}
+
+/**
+ * What the process really holds, garbage and code included
+ */
+function processText ({ resident, maxProcessMemory }: Memory): string {
+  if (resident === undefined) {
+    return ''
+  }
+
+  return `Process holds ${bytes(resident)}${maxProcessMemory === UNLIMITED ? '' : ` of ${limitText('memory', maxProcessMemory)}`}`
 }
 
 function Tile ({ name, use, below, ...spark }: SparkProps & { name: string, use: Use, below: string }): VNode<any> {

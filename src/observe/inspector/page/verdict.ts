@@ -31,7 +31,9 @@ export function verdictOf ({ snapshot, refusals, recent, samples }: State): Verd
 
     return {
       level: 'refusing',
-      headline: `${enforced ? 'Refusing' : 'Would refuse'} ${perSecond === 0 ? '' : `${count(perSecond)} a second`}`.trim(),
+      headline: perSecond > 0
+        ? `${enforced ? 'Refusing' : 'Would refuse'} ${count(perSecond)} a second`
+        : `${enforced ? 'Refused' : 'Would have refused'} ${count([...recent.values()].reduce((sum, count) => sum + count, 0))} in the last seconds`,
       detail: `mostly ${what}`,
       option
     }
