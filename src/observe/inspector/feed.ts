@@ -50,7 +50,7 @@ export class Feed {
     this.interval = interval
     this.history = new History(manager)
     this.refusals = new RefusalLog(manager)
-    this.stopHistory = every(SECOND, () => { this.history.take() })
+    this.stopHistory = every(SECOND, () => { harmless(() => { this.history.take() }) })
   }
 
   get isFull (): boolean {
@@ -102,24 +102,32 @@ export class Feed {
     const ready = [...this.clients].filter(client => this.isReady(client))
 
     if (ready.length > 0) {
-      const snapshot = event('snapshot', snapshotOf(this.manager))
+      const trouble = harmless(() => { this.sendTo(ready) })
 
-      for (const client of ready) {
-        const { round, refusals } = this.refusals.since(client.round)
-        const samples = this.history.since(client.samples)
-
-        this.write(client, `${event('refusals', refusals)}${event('samples', samples)}${snapshot}`)
-        client.round = round
-        client.samples = this.history.count
+      if (trouble !== undefined) {
+        ready.forEach(client => { this.write(client, event('trouble', { message: trouble })) })
       }
-
-      this.refusals.nextRound()
     }
 
     if (this.clients.size > 0) {
       this.timer = setTimeout(() => { this.send() }, Math.max(this.interval, PAUSE * (performance.now() - start)))
       this.timer.unref()
     }
+  }
+
+  private sendTo (clients: Client[]): void {
+    const snapshot = event('snapshot', snapshotOf(this.manager))
+
+    for (const client of clients) {
+      const { round, refusals } = this.refusals.since(client.round)
+      const samples = this.history.since(client.samples)
+
+      this.write(client, `${event('refusals', refusals)}${event('samples', samples)}${snapshot}`)
+      client.round = round
+      client.samples = this.history.count
+    }
+
+    this.refusals.nextRound()
   }
 
   private isReady (client: Client): boolean {
@@ -138,6 +146,20 @@ export class Feed {
     if (!client.response.write(text)) {
       client.stuckSince ??= Date.now()
     }
+  }
+}
+
+/**
+ * A limiter of the user's own may throw. That must not end the node, which it would
+ * within a timer.
+ *
+ * @returns what was thrown
+ */
+function harmless (act: () => void): string | undefined {
+  try {
+    act()
+  } catch (err: any) {
+    return `${err?.message ?? err}`
   }
 }
 

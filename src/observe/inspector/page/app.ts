@@ -72,6 +72,10 @@ function Headline ({ state, onChoose }: { state: State, onChoose(option: string)
     return h('p', { class: 'verdict lost', role: 'status' }, h('b', null, 'The node does not answer.'), ' If it was started again, load the page at its new address.')
   }
 
+  if (state.trouble !== undefined) {
+    return h('p', { class: 'verdict lost', role: 'status' }, h('b', null, 'The node cannot say what it holds.'), ` ${state.trouble}`)
+  }
+
   const { level, headline, detail, option } = verdictOf(state)
 
   return h('p', { class: `verdict ${level}`, role: 'status' },

@@ -27,6 +27,8 @@ export interface State {
   recent: Map<string, number>
   /** How many snapshots there were */
   snapshots: number
+  /** Why there is no snapshot of now */
+  trouble?: string
 }
 
 export class Store {
@@ -56,7 +58,8 @@ export class Store {
       this.state = { ...this.state, samples: [...this.state.samples, ...samples].slice(-SAMPLES) }
     })
     // the last of those that come together
-    on<Snapshot>('snapshot', snapshot => { this.change({ ...this.summary(), connection: 'live', snapshot, snapshots: this.state.snapshots + 1 }) })
+    on<Snapshot>('snapshot', snapshot => { this.change({ ...this.summary(), connection: 'live', snapshot, snapshots: this.state.snapshots + 1, trouble: undefined }) })
+    on<{ message: string }>('trouble', ({ message }) => { this.change({ connection: 'live', trouble: message }) })
     source.addEventListener('error', () => { this.change({ connection: 'lost' }) })
   }
 
