@@ -53,7 +53,8 @@ export function placeOf (option: string): Place | undefined {
   return {
     key,
     name: name === undefined ? undefined : JSON.parse(name),
-    field: FIELDS.find(known => known === field)
+    // what is replaced as a whole has no fields of its own
+    field: WHOLE.includes(key) ? undefined : FIELDS.find(known => known === field)
   }
 }
 
