@@ -114,9 +114,10 @@ header .who { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", mo
 .node.fullest.near { box-shadow: 0 0 0 2px var(--near); }
 .node.fullest.full { box-shadow: 0 0 0 2px var(--full); }
 .node.idle { border-style: dashed; background: none; color: var(--muted); }
-.node.idle .node-name { font-weight: 400; font-size: 11px; }
+.node.idle .node-name { font-weight: 400; font-size: 10.5px; }
 .node.more { border: 0; background: var(--panel); color: var(--muted); justify-content: center; font-size: 11px; }
-.bar { display: grid; grid-template-columns: 62px minmax(16px, 1fr) auto; gap: 5px; align-items: center; white-space: nowrap; }
+.bar { display: grid; grid-template-columns: 60px minmax(14px, 1fr) auto; gap: 4px; align-items: center; white-space: nowrap; }
+.servicePeer .bar, .protocolPeer .bar { grid-template-columns: 52px minmax(10px, 1fr) auto; }
 .bar-name { color: var(--muted); overflow: hidden; text-overflow: ellipsis; }
 .bar .track { height: 4px; }
 .bar.near .bar-value { color: var(--near); }
@@ -130,10 +131,11 @@ header .who { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", mo
 .refusal-head button { margin-left: auto; }
 .refusals .option code, .refusals .who { font-size: 11px; color: var(--muted); }
 .refusals p { overflow-wrap: anywhere; }
-.near-list .row { display: grid; grid-template-columns: 66px minmax(0, 1fr) auto; gap: 7px; width: 100%; border: 0; background: none; padding: 2px 0; text-align: left; align-items: baseline; }
+.near-list .row { display: grid; grid-template-columns: 58px minmax(0, 1fr); gap: 0 8px; width: 100%; border: 0; background: none; padding: 2px 0; text-align: left; align-items: baseline; }
 .near-list .row:hover .what { text-decoration: underline; }
 .near-list .what { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.near-list .of { font-size: 11.5px; }
+.near-list .badge { text-align: center; padding: 0 2px; }
+.near-list .of { font-size: 11.5px; grid-column: 2; line-height: 1.25; }
 
 [role=tablist] { display: flex; gap: 2px; border-bottom: 1px solid var(--line); margin-bottom: 4px; flex-wrap: wrap; }
 [role=tab] { border: 0; background: none; border-bottom: 2px solid transparent; border-radius: 0; padding: 4px 10px; }

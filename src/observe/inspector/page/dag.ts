@@ -19,8 +19,8 @@ const KIND_NAMES: Record<string, string> = {
   service: 'service',
   protocol: 'protocol',
   peer: 'peer',
-  servicePeer: 'peer of service',
-  protocolPeer: 'peer of protocol'
+  servicePeer: 'peer',
+  protocolPeer: 'peer'
 }
 
 const ROOT_NAMES: Record<string, string> = {
@@ -105,10 +105,9 @@ function titleOf ({ kind, name }: Row): string {
     return shortPeer(name)
   }
 
+  // it hangs from the service or protocol
   if (kind === 'servicePeer' || kind === 'protocolPeer') {
-    const space = name.indexOf(' ')
-
-    return `${name.slice(space + 1)} · ${shortPeer(name.slice(0, space))}`
+    return shortPeer(name.slice(0, name.indexOf(' ')))
   }
 
   return ROOT_NAMES[kind] ?? name

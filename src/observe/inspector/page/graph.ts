@@ -118,10 +118,12 @@ export class GraphModel {
    */
   private choose (kind: string, rows: Row[], most: number): Row[] {
     const before = this.shown.get(kind) ?? []
-    const near = new Map(rows.slice(0, 2 * most).map(row => [row.name, row]))
+    const used = rows.filter(({ use }) => use.some(value => value > 0))
+    const candidates = used.length < most ? rows : used
+    const near = new Map(candidates.slice(0, 2 * most).map(row => [row.name, row]))
     const kept = before.map(name => near.get(name)).filter(row => row !== undefined)
-    const added = rows.filter(row => !kept.includes(row)).slice(0, Math.max(0, most - kept.length))
-    const [fullest] = rows
+    const added = candidates.filter(row => !kept.includes(row)).slice(0, Math.max(0, most - kept.length))
+    const [fullest] = candidates
     const chosen = [...kept, ...added]
 
     // the fullest of all must be seen

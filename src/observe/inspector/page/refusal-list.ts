@@ -3,7 +3,7 @@
  */
 
 import { h } from 'preact'
-import { bytes, clock, count } from './format.ts'
+import { amount, bytes, clock, count } from './format.ts'
 import { shortenPeers } from './verdict.ts'
 import type { Refusal } from './messages.ts'
 import type { VNode } from 'preact'
@@ -26,7 +26,7 @@ export function RefusalList ({ refusals, recent, onChoose }: RefusalListProps): 
 }
 
 function RefusalItem ({ refusal, now, onChoose }: { refusal: Refusal, now: number, onChoose(option: string): void }): VNode<any> {
-  const { message, option, at, enforced, direction, peer, endpoint } = refusal
+  const { message, option, at, enforced, direction, peer, endpoint, resource } = refusal
   const who = [peer, endpoint].filter(who => who !== undefined).join(' at ')
 
   return h('li', { class: now > 0 ? 'now' : '' },
@@ -36,16 +36,22 @@ function RefusalItem ({ refusal, now, onChoose }: { refusal: Refusal, now: numbe
       direction === undefined ? null : h('span', { class: 'tag' }, direction),
       enforced ? null : h('span', { class: 'tag' }, 'only observed'),
       h('button', { type: 'button', class: 'link', disabled: !option.startsWith('limits.'), onClick: () => { onChoose(option) } }, 'Change this limit')),
-    h('p', { title: message }, sentenceOf(message)),
+    h('p', { title: message }, sentenceOf(message, resource)),
     h('p', { class: 'option' }, h('code', null, shortenPeers(option))),
     who === '' ? null : h('p', { class: 'who', title: who }, `last ${shortenPeers(who)}`))
 }
 
 /**
- * The message without what all of them have, and without what is beside it
+ * The message without what all of them have, and without what is beside it, with
+ * numbers for people
  */
-function sentenceOf (message: string): string {
-  const sentence = message.replace(/^Local (resource|rate) limit exceeded: /, '').replace(/; raise .* if this is legitimate$/, '')
+function sentenceOf (message: string, resource: string): string {
+  const sentence = message
+    .replace(/^Local (resource|rate) limit exceeded: /, '')
+    .replace(/; raise .* if this is legitimate$/, '')
+    .replace(/\b\d+(?= bytes of memory\b)/, digits => bytes(Number(digits)))
+    .replace(' bytes of memory', ' of memory')
+    .replace(/\b\d+(?= (in use|more asked for|are resident)\b)/g, digits => amount(resource, Number(digits)))
 
-  return shortenPeers(sentence.replace(/(\d{4,}) bytes of memory/g, (_, digits) => `${bytes(Number(digits))} of memory`))
+  return shortenPeers(sentence)
 }

@@ -9,8 +9,8 @@ import type { VNode } from 'preact'
 
 const HEIGHT = 52
 
-/** In seconds */
-const SPAN = 300
+/** In seconds: what little there is at first does not fill all of it */
+const LEAST_SPAN = 60
 
 export interface SparkProps {
   label: string
@@ -73,8 +73,7 @@ function options (element: HTMLElement, lines: number): uPlot.Options {
     legend: { show: false },
     axes: [{ show: false }, { show: false }],
     scales: {
-      // the line grows from the right until it is as long as what is kept
-      x: { range: (_, min, max) => [(max ?? 0) - SPAN, max ?? 0] },
+      x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - LEAST_SPAN), max ?? 0] },
       y: { range: (_, min, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }
     },
     series: [{}, ...series]
