@@ -54,7 +54,11 @@ export interface InspectedManager extends Pick<Observed, 'stat' | 'refusals'> {
 const UNLIMITED = 'unlimited'
 
 export function encodeLimit (value: number | bigint): LimitValue {
-  return typeof value === 'bigint' ? `${value}` : value === Infinity ? UNLIMITED : value
+  if (value === Infinity) {
+    return UNLIMITED
+  }
+
+  return typeof value === 'bigint' ? `${value}` : value
 }
 
 /**

@@ -21,9 +21,9 @@
  * ```
  */
 
-import { InvalidParametersError } from '@libp2p/interface'
 import { createServer } from 'node:http'
 import { isIP } from 'node:net'
+import { InvalidParametersError } from '@libp2p/interface'
 import { Access } from './access.ts'
 import { Feed } from './feed.ts'
 import { Routes } from './routes.ts'

@@ -1,8 +1,11 @@
+/* eslint-disable no-loop-func */
+
 /**
  * @file The page of the inspector in a real browser: somebody clicks through all of
  * it, and others try to get at it.
  */
 
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { expect } from 'aegir/chai'
 import { chromium } from 'playwright-core'
@@ -21,6 +24,7 @@ const MIB = 1024 * 1024
 const HOSTILE = [
   '/"><img src=x onerror=alert(1)>/1.0.0',
   '/<script>alert(2)</script>',
+  // eslint-disable-next-line no-template-curly-in-string
   '/\'"`\n\r\u2028\t\\/${alert(3)}',
   '/javascript:alert(4)',
   '/</style></textarea></script><svg onload=alert(5)>',
@@ -442,6 +446,26 @@ describe('the page of the inspector', function () {
     await page.locator('.tile').getByText('5 MiB').waitFor()
     await inspector.close()
     await page.getByText('The node does not answer.').waitFor()
+  })
+
+  it('is the same when it is compiled', async function () {
+    const built = new URL('../../../dist/src/observe/inspector/inspector.js', import.meta.url)
+
+    if (!existsSync(built)) {
+      // eslint-disable-next-line no-console
+      console.warn('\n!!! INSPECTOR NOT TESTED AS IT IS PUBLISHED: there is no dist. Make it with npm run build.\n')
+      return this.skip()
+    }
+
+    await start()
+    await inspector.close()
+    incidents = []
+    inspector = await (await import(built.href)).serveInspector(manager, { interval: 50 })
+    await page.goto(inspector.url)
+    await page.getByText('● live').waitFor()
+    await page.locator('.node.system').click()
+    await page.getByLabel('memory', { exact: true }).waitFor()
+    expect(incidents).to.deep.equal([])
   })
 
   it('is there with its token where one is needed', async () => {

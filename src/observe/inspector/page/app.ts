@@ -41,7 +41,7 @@ export function App (): VNode<any> {
   return h('div', { class: 'page', 'data-snapshots': state?.snapshots ?? 0 },
     h(Header, { state: state ?? store.state, store }),
     h(Headline, { state: state ?? store.state, onChoose }),
-    snapshot === undefined || state === undefined ? null : [
+    snapshot !== undefined && state !== undefined && [
       h(Tiles, { key: 'tiles', snapshot, samples: state.samples }),
       h('div', { key: 'main', class: 'main' },
         h('section', { class: 'panel', 'aria-labelledby': 'dag-title' },

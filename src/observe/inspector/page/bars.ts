@@ -58,7 +58,11 @@ export function usesOf (row: Row): Use[] {
 }
 
 export function levelOf (fraction: number): Level {
-  return fraction >= 1 ? 'full' : fraction >= NEAR ? 'near' : 'low'
+  if (fraction >= 1) {
+    return 'full'
+  }
+
+  return fraction >= NEAR ? 'near' : 'low'
 }
 
 /** Where there is little room */

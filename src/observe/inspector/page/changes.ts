@@ -22,10 +22,18 @@ export function Changes ({ edits, preview, error, note }: ChangesProps): VNode<a
     note === '' ? null : h('p', { class: 'note' }, note),
     preview === undefined
       ? h('p', { class: 'empty' }, edits.size === 0 ? 'Open a scope and type another value. Nothing happens before you have seen what it would do.' : `${count(edits.size)} changed, not previewed yet.`)
-      : preview.length === 0 ? h('p', { class: 'empty' }, 'That changes nothing.') : h('table', null,
-        h('caption', null, 'What it would do'),
-        h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Limit'), h('th', { scope: 'col', class: 'number' }, 'From → to'), h('th', { scope: 'col', class: 'number' }, 'In use'))),
-        h('tbody', null, preview.map(change => h(ChangeRow, { key: change.option, change })))))
+      : h(Previewed, { changes: preview }))
+}
+
+function Previewed ({ changes }: { changes: Change[] }): VNode<any> {
+  if (changes.length === 0) {
+    return h('p', { class: 'empty' }, 'That changes nothing.')
+  }
+
+  return h('table', null,
+    h('caption', null, 'What it would do'),
+    h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Limit'), h('th', { scope: 'col', class: 'number' }, 'From → to'), h('th', { scope: 'col', class: 'number' }, 'In use'))),
+    h('tbody', null, changes.map(change => h(ChangeRow, { key: change.option, change }))))
 }
 
 function ChangeRow ({ change: { option, from, to, inUse, exceeded } }: { change: Change }): VNode<any> {

@@ -85,14 +85,16 @@ function NodeBox ({ node: { row, kind, more = 0 }, place, isFullest, onChoose }:
   const level = levelOf(row.fullness)
   const label = `${KIND_NAMES[kind]} ${ROOT_NAMES[kind] ?? row.name}: ${uses.map(useText).join(', ')}. Change its limits`
 
-  return h('button', {
-    type: 'button',
+  const props = {
+    type: 'button' as const,
     class: `node ${kind} ${level}${isFullest ? ' fullest' : ''}${isIdle(row) ? ' idle' : ''}`,
     style,
     title: row.name,
     'aria-label': label.replace(/ +/g, ' ').trim(),
     onClick: () => { onChoose(optionOfRow(row)) }
-  },
+  }
+
+  return h('button', props,
     h('span', { class: 'node-title' },
       h('span', { class: 'node-kind' }, KIND_NAMES[kind]),
       h('span', { class: 'node-name' }, titleOf(row)),
@@ -107,7 +109,7 @@ function titleOf ({ kind, name }: Row): string {
 
   // it hangs from the service or protocol
   if (kind === 'servicePeer' || kind === 'protocolPeer') {
-    return shortPeer(name.slice(0, name.indexOf(' ')))
+    return `…${name.slice(0, name.indexOf(' ')).slice(-6)}`
   }
 
   return ROOT_NAMES[kind] ?? name

@@ -98,7 +98,7 @@ export function parseLimit (field: Field, text: string): LimitValue {
   }
 
   const [, digits, unit] = /^([+-]?\d+(?:\.\d+)?) *([a-z]*)$/.exec(typed) ?? []
-  const multiple = field === 'memory' ? MULTIPLES[unit] : unit === '' ? 1 : undefined
+  const multiple = field === 'memory' || unit === '' ? MULTIPLES[unit] : undefined
 
   if (digits === undefined || multiple === undefined) {
     return text.trim()
@@ -107,7 +107,12 @@ export function parseLimit (field: Field, text: string): LimitValue {
   const value = Number(digits) * multiple
 
   // of a part of a byte nobody knows
-  return multiple > 1 ? Math.round(value) : Number.isSafeInteger(value) || digits.includes('.') || value < 0 ? value : digits
+  if (multiple > 1) {
+    return Math.round(value)
+  }
+
+  // what is too large for a number stays as it is, what is no limit is a number
+  return value > Number.MAX_SAFE_INTEGER ? digits : value
 }
 
 /**

@@ -55,19 +55,25 @@ export interface LimitsTreeProps {
 }
 
 export function LimitsTree (props: LimitsTreeProps): VNode<any> {
-  const { limits } = props
-
   return h('div', { class: 'tree' }, Object.entries(KEYS).map(([key, words]) => h(Branch, {
     key,
     place: { key },
     words,
     props,
-    content: () => key in NAMED
-      ? h(Names, { place: { key }, props })
-      : WHOLE.includes(key)
-        ? h(Whole, { place: { key }, value: limits[key], props })
-        : h(Fields, { place: { key }, values: limits[key], props })
+    content: () => contentOf(key, props)
   })))
+}
+
+function contentOf (key: string, props: LimitsTreeProps): VNode<any> {
+  const place = { key }
+
+  if (key in NAMED) {
+    return h(Names, { place, props })
+  }
+
+  return WHOLE.includes(key)
+    ? h(Whole, { place, value: props.limits[key], props })
+    : h(Fields, { place, values: props.limits[key], props })
 }
 
 interface BranchProps {

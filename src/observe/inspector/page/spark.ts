@@ -4,7 +4,7 @@
 
 import { h } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
-import uPlot from 'uplot'
+import Plot from 'uplot'
 import type { VNode } from 'preact'
 
 const HEIGHT = 52
@@ -22,7 +22,7 @@ export interface SparkProps {
 
 export function Spark ({ label, times, lines }: SparkProps): VNode<any> {
   const holder = useRef<HTMLDivElement>(null)
-  const plot = useRef<uPlot>(undefined)
+  const plot = useRef<Plot>(undefined)
 
   useEffect(() => {
     const element = holder.current
@@ -33,7 +33,7 @@ export function Spark ({ label, times, lines }: SparkProps): VNode<any> {
 
     const build = (): void => {
       plot.current?.destroy()
-      plot.current = new uPlot(options(element, lines.length), [[], ...lines.map(() => [])], element)
+      plot.current = new Plot(options(element, lines.length), [[], ...lines.map(() => [])], element)
     }
 
     // canvases know nothing of colours that change
@@ -58,10 +58,10 @@ export function Spark ({ label, times, lines }: SparkProps): VNode<any> {
   return h('div', { class: 'spark', ref: holder, role: 'img', 'aria-label': label })
 }
 
-function options (element: HTMLElement, lines: number): uPlot.Options {
+function options (element: HTMLElement, lines: number): Plot.Options {
   const style = getComputedStyle(element)
   const colour = style.getPropertyValue('--accent')
-  const series: uPlot.Series[] = Array.from({ length: lines }, (_, i) => i === 0
+  const series: Plot.Series[] = Array.from({ length: lines }, (_, i) => i === 0
     ? { stroke: colour, width: 1.5, fill: style.getPropertyValue('--accent-faint'), points: { show: false } }
     : { stroke: style.getPropertyValue('--muted'), width: 1, dash: [4, 3], points: { show: false } })
 

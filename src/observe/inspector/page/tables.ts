@@ -13,6 +13,8 @@ import type { ComponentChildren, VNode } from 'preact'
 /** Of each table */
 const SHOWN = 50
 
+const ARROWS = { none: '', ascending: ' ↑', descending: ' ↓' }
+
 interface Column<T> {
   name: string
   /** What it is sorted by, the most first; names the other way round */
@@ -126,15 +128,27 @@ export function Tables ({ snapshot, onChoose }: TablesProps): VNode<any> {
     h('div', { id: 'tab-panel', role: 'tabpanel', 'aria-labelledby': `tab-${current.id}` }, h(SortedTable, { key: current.id, tab: current })))
 }
 
+function compare (a: number | string, b: number | string): number {
+  return Number(a > b) - Number(a < b)
+}
+
 function SortedTable ({ tab: { name, rows, total, columns, key, sortedBy } }: { tab: Tab }): VNode<any> {
   const [sort, setSort] = useState({ column: sortedBy, isReversed: false })
   const { value, isText = false } = columns[sort.column]
   const sign = isText === sort.isReversed ? -1 : 1
   const sorted = rows
     .map(row => ({ row, by: value(row) }))
-    .sort((a, b) => a.by === b.by ? 0 : (a.by < b.by ? -sign : sign))
+    .sort((a, b) => sign * compare(a.by, b.by))
     .slice(0, SHOWN)
     .map(({ row }) => row)
+
+  const directionOf = (i: number): 'none' | 'ascending' | 'descending' => {
+    if (i !== sort.column) {
+      return 'none'
+    }
+
+    return isText === sort.isReversed ? 'descending' : 'ascending'
+  }
 
   if (sorted.length === 0) {
     return h('p', { class: 'empty' }, 'There are none.')
@@ -146,10 +160,10 @@ function SortedTable ({ tab: { name, rows, total, columns, key, sortedBy } }: { 
       key: column.name,
       scope: 'col',
       class: column.isText === true ? '' : 'number',
-      'aria-sort': i !== sort.column ? 'none' : (columns[i].isText === true) === sort.isReversed ? 'descending' : 'ascending'
+      'aria-sort': directionOf(i)
     }, h('button', { type: 'button', onClick: () => { setSort({ column: i, isReversed: i === sort.column && !sort.isReversed }) } },
       column.name,
-      h('span', { 'aria-hidden': 'true' }, i !== sort.column ? '' : (columns[i].isText === true) === sort.isReversed ? ' ↓' : ' ↑')))))),
+      h('span', { 'aria-hidden': 'true' }, ARROWS[directionOf(i)])))))),
     h('tbody', null, sorted.map(row => h('tr', { key: key(row) }, columns.map(column => h('td', { key: column.name, class: column.isText === true ? '' : 'number' },
       column.cell === undefined ? column.value(row) : column.cell(row))))))))
 }
