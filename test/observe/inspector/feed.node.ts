@@ -236,10 +236,12 @@ describe('what the inspector tells', () => {
     // what a socket takes is taken, then no snapshot is made any more
     let before = -1
 
-    while (stats !== before) {
+    for (let i = 0; i < 40 && stats !== before; i++) {
       before = stats
       await new Promise(resolve => setTimeout(resolve, 1000))
     }
+
+    expect(stats).to.equal(before)
 
     // a reader that reads gets them, whatever the other one does
     const quick = await look()
