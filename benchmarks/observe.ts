@@ -1,6 +1,7 @@
 /**
  * @file What it costs to be observed: the lives of streams and connections and
- * refusals with metrics that nobody scrapes, and a scrape.
+ * refusals with metrics that nobody scrapes, a scrape, and a snapshot of the
+ * inspector.
  */
 
 /* eslint-disable no-console */
@@ -9,6 +10,8 @@ import { defaultLogger } from '@libp2p/logger'
 import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { Registry } from 'prom-client'
 import { createResourceManager, ResourceLimitExceededError } from '../src/index.ts'
+import { toJSON } from '../src/observe/inspector/inspected.ts'
+import { snapshotOf } from '../src/observe/inspector/snapshot.ts'
 import { registerMetrics } from '../src/observe/metrics.ts'
 import { registerPrometheusMetrics } from '../src/observe/prometheus.ts'
 import { RefusalLog } from '../src/observe/refusal-log.ts'
@@ -186,6 +189,35 @@ async function scrape (peers: PeerId[]): Promise<number> {
   return took.sort((a, b) => a - b)[7]
 }
 
+/**
+ * What the inspector sends at most twice a second while somebody looks
+ */
+function snapshot (peers: PeerId[]): [nanoseconds: number, bytes: number] {
+  const manager = createResourceManager({ limits: { ...limits, peerDefault: { ...plenty, memory: 2 ** 30 } } })
+  const took: number[] = []
+  let text = ''
+
+  for (const [i, peer] of peers.entries()) {
+    const stream = manager.openStream(peer, 'inbound')
+    stream.setProtocol(PROTOCOL)
+    stream.reserveMemory(i)
+    manager.openConnection('inbound', true).setPeer(peer)
+  }
+
+  for (let i = 0; i < 31; i++) {
+    const start = performance.now()
+    text = toJSON(snapshotOf(manager))
+    took.push((performance.now() - start) * 1e6)
+  }
+
+  const { peers: { total, rows } } = JSON.parse(text)
+  check(`snapshot: of ${peers.length} peers`, total, peers.length)
+  check('snapshot: the one that holds the most', rows.some(({ name }: { name: string }) => name === `${peers.at(-1)}`), true)
+  manager.close()
+
+  return [took.sort((a, b) => a - b)[15], text.length]
+}
+
 async function main (): Promise<void> {
   const peers = makePeers(PEERS)
   const rows: string[][] = []
@@ -225,6 +257,11 @@ async function main (): Promise<void> {
   for (const count of [PEERS, 10 * PEERS]) {
     const took = await scrape(makePeers(count))
     rows.push([`a scrape, ${count.toLocaleString('en')} peers with a connection and a stream, all changed`, '', `${(took / 1e6).toFixed(1)} ms`, '', '', '', ''])
+  }
+
+  for (const count of [PEERS, 10 * PEERS]) {
+    const [took, bytes] = snapshot(makePeers(count))
+    rows.push([`a snapshot of the inspector, ${count.toLocaleString('en')} peers with a connection and a stream, ${Math.round(bytes / 1024)} KiB`, '', `${(took / 1e6).toFixed(1)} ms`, '', '', '', ''])
   }
 
   console.info(`Observed, Node.js ${process.version}, ${PEERS.toLocaleString('en')} peers, medians of ${ROUNDS} rounds in turn`)

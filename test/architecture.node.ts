@@ -18,7 +18,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   libp2p: ['core', 'libp2p/memory'],
   'libp2p/memory': ['core', 'libp2p'],
   observe: ['core', 'observe/trace'],
-  'observe/trace': ['core']
+  'observe/trace': ['core'],
+  'observe/inspector': ['core', 'observe', 'observe/inspector/page'],
+  // runs in a browser
+  'observe/inspector/page': []
 }
 
 /**

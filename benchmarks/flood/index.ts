@@ -6,10 +6,12 @@
 import { parseArgs } from 'node:util'
 import { killAll } from '../children.ts'
 import { FULL, MODES, QUICK } from './plan.ts'
-import { attackOver, comparison, faults, live, title } from './report.ts'
+import { addresses, attackOver, comparison, faults, live, title } from './report.ts'
 import { run } from './run.ts'
 import { wrap } from './table.ts'
 import { Terminal } from './terminal.ts'
+import { watch } from './watch.ts'
+import type { Pages } from './messages.ts'
 import type { Mode, Plan } from './plan.ts'
 import type { AttackResult, Progress, RunResult } from './run.ts'
 
@@ -23,10 +25,16 @@ Floods three libp2p nodes, one after the other, and compares them:
 Options:
   --quick        smaller attacks, under 30 seconds in all
   --only <mode>  stock, wide or protected, nothing else
+  --watch        the protected node alone under a gentle load, to look at
+                 it with the inspector and to try other limits there
+  --minutes <n>  how long to watch, 10 if left out; Ctrl-C ends it before
   --help         this
 
+The protected node serves its inspector, a web page that shows what it
+holds and refuses, and metrics for Prometheus; their addresses are printed.
+
 All processes run on this machine, listen and dial on 127.0.0.1 only,
-and end by themselves within two minutes.
+and end by themselves within two minutes, or when they were watched.
 
 Exit code: 0 if the protected node lost no honest request and kept its
 limits, 1 if not, 2 if an option is not known.
@@ -38,9 +46,18 @@ const PIPE_INTERVAL = 5000
 /** How much longer than planned it may take, in milliseconds */
 const GRACE = 2500
 
+/** Until all processes of a watched node have started and ended, in milliseconds */
+const START = 30_000
+
+/** Of watching, in minutes */
+const MINUTES = 10
+const MOST_MINUTES = 24 * 60
+
 interface Arguments {
   plan: Plan
   modes: readonly Mode[]
+  /** For how long to watch, in milliseconds; undefined to compare */
+  watchTime?: number
 }
 
 const terminal = new Terminal()
@@ -56,7 +73,7 @@ process.on('SIGHUP', () => { stop(129) })
 // whoever reads the output has gone
 process.stdout.on('error', () => { stop(1) })
 
-const { plan, modes } = readArguments()
+const { plan, modes, watchTime } = readArguments()
 const started = performance.now()
 const results: RunResult[] = []
 
@@ -64,13 +81,17 @@ const results: RunResult[] = []
 setTimeout(() => {
   terminal.print('FAILED: it takes too long')
   stop(1)
-}, plan.budget + GRACE).unref()
+}, (watchTime ?? plan.budget) + GRACE + (watchTime == null ? 0 : START)).unref()
 
-for (const [i, mode] of modes.entries()) {
-  results.push(await show(mode, started + plan.budget * (i + 1) / modes.length))
+if (watchTime != null) {
+  process.exitCode = await showOne(watchTime)
+} else {
+  for (const [i, mode] of modes.entries()) {
+    results.push(await show(mode, started + plan.budget * (i + 1) / modes.length))
+  }
+
+  process.exitCode = conclude()
 }
-
-process.exitCode = conclude()
 
 function readArguments (): Arguments {
   try {
@@ -78,7 +99,9 @@ function readArguments (): Arguments {
       options: {
         help: { type: 'boolean', short: 'h' },
         quick: { type: 'boolean' },
-        only: { type: 'string' }
+        only: { type: 'string' },
+        watch: { type: 'boolean' },
+        minutes: { type: 'string' }
       }
     })
 
@@ -93,14 +116,42 @@ function readArguments (): Arguments {
       throw new Error(`Unknown mode '${values.only}', there are ${MODES.join(', ')}`)
     }
 
+    const minutes = Number(values.minutes ?? MINUTES)
+
+    if (!(minutes > 0 && minutes <= MOST_MINUTES)) {
+      throw new Error(`It can be watched for up to ${MOST_MINUTES} minutes, not '${values.minutes}'`)
+    }
+
     return {
       plan: values.quick === true ? QUICK : FULL,
-      modes: values.only == null ? MODES : only
+      modes: values.only == null ? MODES : only,
+      watchTime: values.watch === true ? minutes * 60_000 : undefined
     }
   } catch (err: any) {
     process.stderr.write(`${err.message}\n\n${HELP}`)
     process.exit(2)
   }
+}
+
+function onPages (pages: Pages): void {
+  terminal.print(...addresses(pages))
+}
+
+/**
+ * @returns the exit code
+ */
+async function showOne (time: number): Promise<number> {
+  terminal.print(...wrap(`${title('protected')}, for ${time / 60_000} minutes, Ctrl-C ends it`, terminal.width))
+
+  try {
+    await watch({ time, onPages })
+  } catch (err: any) {
+    terminal.print(...wrap(`FAILED: ${err.message}`, terminal.width))
+    return 1
+  }
+
+  terminal.print('The time is over.')
+  return 0
 }
 
 async function show (mode: Mode, deadline: number): Promise<RunResult> {
@@ -122,7 +173,7 @@ async function show (mode: Mode, deadline: number): Promise<RunResult> {
     terminal.print(...attackOver(progress, attack, terminal.width))
   }
 
-  const result = await run({ mode, plan, deadline, onProgress, onAttackOver })
+  const result = await run({ mode, plan, deadline, onPages, onProgress, onAttackOver })
 
   if (result.failure != null) {
     terminal.print(...wrap(result.failure, terminal.width))

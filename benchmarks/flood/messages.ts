@@ -12,6 +12,16 @@ export interface ChildOptions {
   role: 'node' | 'steady' | 'reconnect' | 'attacker'
   mode: Mode
   plan: Plan
+  /** Whether somebody wants to look at the node and try other limits */
+  watch?: boolean
+}
+
+/**
+ * Where a browser sees the node
+ */
+export interface Pages {
+  inspector: string
+  metrics: string
 }
 
 export type ToChild =
@@ -54,7 +64,7 @@ export interface Request {
 
 export type FromChild =
   /** The node listens, a client has connected, the attacker has its identities */
-  { type: 'ready', address?: string } |
+  { type: 'ready', address?: string, pages?: Pages } |
   { type: 'idle', rss: number } |
   { type: 'finished' } |
   { type: 'halted', tried: number } |

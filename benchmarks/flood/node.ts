@@ -13,9 +13,10 @@ import { createLibp2p, resourceManager } from '../../src/index.ts'
 import { Parent } from '../child.ts'
 import { residentMemory } from '../resident-memory.ts'
 import { LIMITS } from './limits.ts'
+import { servePages } from './pages.ts'
 import { SINK } from './plan.ts'
 import { ScopeWatch } from './scopes.ts'
-import type { ChildOptions, FromChild, ToChild } from './messages.ts'
+import type { ChildOptions, FromChild, Pages, ToChild } from './messages.ts'
 import type { Mode } from './plan.ts'
 import type { Libp2p } from '@libp2p/interface'
 import type { Libp2pOptions } from 'libp2p'
@@ -25,8 +26,8 @@ const TELL_INTERVAL = 250
 const MANY = 100_000
 
 const parent = new Parent<ChildOptions, ToChild, FromChild>()
-const { mode } = parent.options
-const { node, watch } = await createNode(mode)
+const { mode, watch: isWatched = false } = parent.options
+const { node, watch, pages } = await createNode(mode)
 
 await node.handle(SINK, () => {
   // takes the stream and never reads it
@@ -52,9 +53,9 @@ parent.onMessage(async message => {
   }
 })
 
-parent.tell({ type: 'ready', address: node.getMultiaddrs()[0].toString() })
+parent.tell({ type: 'ready', address: node.getMultiaddrs()[0].toString(), pages })
 
-async function createNode (mode: Mode): Promise<{ node: Libp2p, watch?: ScopeWatch }> {
+async function createNode (mode: Mode): Promise<{ node: Libp2p, watch?: ScopeWatch, pages?: Pages }> {
   if (mode === 'stock') {
     return { node: await createStockLibp2p(options(undefined)) }
   }
@@ -71,8 +72,13 @@ async function createNode (mode: Mode): Promise<{ node: Libp2p, watch?: ScopeWat
   }
 
   const node = await createLibp2p({ ...wide, resourceManager: resourceManager({ limits: LIMITS }) })
+  const manager = node.services.resourceManager
 
-  return { node, watch: new ScopeWatch(node.services.resourceManager) }
+  return {
+    node,
+    watch: new ScopeWatch(manager),
+    pages: await servePages(manager, { name: node.peerId.toString(), allowChanges: isWatched })
+  }
 }
 
 function options (streamLimits?: { maxInboundStreams: number, maxOutboundStreams: number }): Libp2pOptions<{}> {

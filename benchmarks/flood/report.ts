@@ -5,7 +5,7 @@
 
 import { ATTACKS, ATTACK_NAMES, MODE_NAMES } from './plan.ts'
 import { count, cut, duration, mebibytes, percent, percentile, table, wrap } from './table.ts'
-import type { Request } from './messages.ts'
+import type { Pages, Request } from './messages.ts'
 import type { Attack, Mode } from './plan.ts'
 import type { AttackResult, Progress, RunResult } from './run.ts'
 import type { ScopeRow } from './scopes.ts'
@@ -28,6 +28,13 @@ const WORDS: Record<Resource, string> = {
 
 export function title (mode: Mode): string {
   return `(${LETTERS[mode]}) ${MODE_NAMES[mode]}`
+}
+
+/**
+ * Not wrapped, so that they can be clicked
+ */
+export function addresses ({ inspector, metrics }: Pages): string[] {
+  return ['', `  >>> Look at it: ${inspector}`, `      its metrics: ${metrics}`, '']
 }
 
 /**

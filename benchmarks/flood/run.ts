@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Child } from '../children.ts'
 import { ATTACKS } from './plan.ts'
-import type { ChildOptions, FromChild, Request, Sample, ToChild } from './messages.ts'
+import type { ChildOptions, FromChild, Pages, Request, Sample, ToChild } from './messages.ts'
 import type { Attack, Mode, Plan } from './plan.ts'
 
 /** Kept free at the end of a run for the answers that are under way, in milliseconds */
@@ -58,11 +58,13 @@ export interface RunOptions {
   plan: Plan
   /** When it must be over, as `performance.now()` has it */
   deadline: number
+  /** The node shows itself */
+  onPages(pages: Pages): void
   onProgress(progress: Progress): void
   onAttackOver(progress: Progress, result: AttackResult): void
 }
 
-export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: RunOptions): Promise<RunResult> {
+export async function run ({ mode, plan, deadline, onPages, onProgress, onAttackOver }: RunOptions): Promise<RunResult> {
   const start = performance.now()
   const progress: Progress = { mode, milliseconds: 0, idleRss: 0, requests: [] }
   const reconnects: Request[] = []
@@ -89,7 +91,11 @@ export async function run ({ mode, plan, deadline, onProgress, onAttackOver }: R
   }, 250)
 
   try {
-    const address = (await node.answer('ready')).address ?? ''
+    const { address = '', pages } = await node.answer('ready')
+
+    if (pages != null) {
+      onPages(pages)
+    }
 
     await Promise.all([steady, reconnect, attacker].map(async child => {
       child.send({ type: 'target', address })
@@ -160,7 +166,7 @@ function attackTime (plan: Plan, attack: Attack, deadline: number): number {
   return plan.attacks[attack] * Math.min(1, Math.max(0, available / planned))
 }
 
-function startChild (options: ChildOptions): Child<ToChild, FromChild> {
+export function startChild (options: ChildOptions): Child<ToChild, FromChild> {
   const { role } = options
 
   return new Child({

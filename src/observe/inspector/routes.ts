@@ -1,0 +1,197 @@
+/**
+ * @file Answers requests: the page, its parts, the stream of events, limits.
+ */
+
+import { SECURITY_HEADERS, documentWith } from './document.ts'
+import { servedFiles } from './files.ts'
+import { fromJSON, toJSON } from './inspected.ts'
+import type { Access, Asked } from './access.ts'
+import type { Feed } from './feed.ts'
+import type { InspectedManager } from './inspected.ts'
+import type { ErrorAnswer, Welcome } from './page/messages.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** Of a request, in bytes */
+const LARGEST_BODY = 256 * 1024
+
+const JSON_TYPE = 'application/json'
+const HTML_TYPE = 'text/html; charset=utf-8'
+
+export interface RoutesInit {
+  manager: InspectedManager
+  access: Access
+  feed: Feed
+  welcome: Welcome
+}
+
+interface Route {
+  asked: Asked
+  method: 'GET' | 'POST'
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void> | void
+}
+
+/**
+ * What is wrong with a request
+ */
+class RequestError extends Error {
+  readonly status: number
+
+  constructor (status: number, message: string) {
+    super(message)
+    this.name = 'RequestError'
+    this.status = status
+  }
+}
+
+export class Routes {
+  private readonly manager: InspectedManager
+  private readonly access: Access
+  private readonly feed: Feed
+  private readonly welcome: Welcome
+  private readonly routes: Map<string, Route>
+
+  constructor ({ manager, access, feed, welcome }: RoutesInit) {
+    this.manager = manager
+    this.access = access
+    this.feed = feed
+    this.welcome = welcome
+    this.routes = new Map<string, Route>([
+      ['/', { asked: 'page', method: 'GET', answer: (_, response) => { send(response, 200, HTML_TYPE, documentWith(access.secret)) } }],
+      ['/events', { asked: 'data', method: 'GET', answer: (_, response) => { this.follow(response) } }],
+      ['/limits', { asked: 'data', method: 'GET', answer: (_, response) => { this.tellLimits(response) } }],
+      ['/preview', { asked: 'data', method: 'POST', answer: async (request, response) => this.preview(request, response) }],
+      ['/apply', { asked: 'data', method: 'POST', answer: async (request, response) => this.apply(request, response) }]
+    ])
+
+    for (const [path, { type, read }] of servedFiles()) {
+      this.routes.set(path, { asked: 'part', method: 'GET', answer: async (_, response) => { send(response, 200, type, await read()) } })
+    }
+  }
+
+  handle (request: IncomingMessage, response: ServerResponse): void {
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+      response.setHeader(name, value)
+    }
+
+    // whoever has gone hears nothing
+    request.on('error', () => {})
+    response.on('error', () => {})
+
+    this.answer(request, response).catch(err => {
+      sendError(response, err instanceof RequestError ? err.status : 500, { message: err.message })
+    })
+  }
+
+  private async answer (request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // what is no URL is no path either
+    const url = URL.parse(request.url ?? '', 'http://inspector')
+    const route = url === null ? undefined : this.routes.get(url.pathname)
+    const refusal = this.access.refuse(request, url ?? new URL('http://inspector'), route?.asked ?? 'data')
+
+    if (refusal !== undefined) {
+      throw new RequestError(403, refusal)
+    }
+
+    if (route === undefined) {
+      throw new RequestError(404, 'The inspector has no such page')
+    }
+
+    if (request.method !== route.method) {
+      response.setHeader('allow', route.method)
+      throw new RequestError(405, `This is for ${route.method} only`)
+    }
+
+    await route.answer(request, response)
+  }
+
+  private follow (response: ServerResponse): void {
+    if (this.feed.isFull) {
+      throw new RequestError(503, 'Too many look at this inspector already')
+    }
+
+    this.feed.add(response, this.welcome)
+  }
+
+  private tellLimits (response: ServerResponse): void {
+    send(response, 200, JSON_TYPE, toJSON({ limits: this.manager.limits(), allowChanges: this.welcome.allowChanges }))
+  }
+
+  private async preview (request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const limits = await readLimits(request)
+
+    answerWith(response, () => ({ changes: this.manager.previewLimits(limits) }))
+  }
+
+  private async apply (request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.welcome.allowChanges) {
+      throw new RequestError(403, 'The program does not allow changes, it would with serveInspector(manager, { allowChanges: true })')
+    }
+
+    const limits = await readLimits(request)
+
+    answerWith(response, () => {
+      const changes = this.manager.previewLimits(limits)
+      this.manager.setLimits(limits)
+
+      return { changes }
+    })
+  }
+}
+
+/**
+ * A limit that makes no sense is told with its path, so that the page can show it
+ * there
+ */
+function answerWith (response: ServerResponse, act: () => object): void {
+  try {
+    send(response, 200, JSON_TYPE, toJSON(act()))
+  } catch (err: any) {
+    if (err?.name !== 'InvalidLimitError') {
+      throw err
+    }
+
+    sendError(response, 422, { message: err.message, path: err.path, allowed: err.allowed })
+  }
+}
+
+async function readLimits (request: IncomingMessage): Promise<unknown> {
+  if (request.headers['content-type']?.split(';')[0].trim().toLowerCase() !== JSON_TYPE) {
+    throw new RequestError(415, `Limits come as ${JSON_TYPE}`)
+  }
+
+  const chunks: Buffer[] = []
+  let size = 0
+
+  // a request that is destroyed takes the answer with it
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    size += chunk.byteLength
+
+    if (size > LARGEST_BODY) {
+      throw new RequestError(413, `Limits of more than ${LARGEST_BODY} bytes are not taken`)
+    }
+
+    chunks.push(chunk)
+  }
+
+  try {
+    return fromJSON(Buffer.concat(chunks).toString())
+  } catch (err: any) {
+    throw new RequestError(400, `This is no JSON: ${err.message}`)
+  }
+}
+
+function sendError (response: ServerResponse, status: number, error: ErrorAnswer): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+
+  // what is left of a request that is refused is not read
+  response.setHeader('connection', 'close')
+  send(response, status, JSON_TYPE, JSON.stringify(error))
+}
+
+function send (response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type })
+  response.end(body)
+}
