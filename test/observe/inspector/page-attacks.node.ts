@@ -1,5 +1,3 @@
-/* eslint-disable no-loop-func */
-
 /**
  * @file The page of the inspector in a real browser, and those who try to get at it:
  * remotes with the names that they choose, and other pages.
