@@ -5,7 +5,7 @@
 import { h } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Bar, levelOf, MARKS, usesOf, useText } from './bars.ts'
-import { count, percent, shortPeer } from './format.ts'
+import { count, percent } from './format.ts'
 import { GraphModel, isIdle } from './graph.ts'
 import type { DrawnNode, Placed } from './graph.ts'
 import type { Row, Snapshot } from './messages.ts'
@@ -96,7 +96,8 @@ function NodeBox ({ node: { row, kind, more = 0 }, place, isFullest, onChoose }:
 
   return h('button', props,
     h('span', { class: 'node-title' },
-      h('span', { class: 'node-kind' }, KIND_NAMES[kind]),
+      // protocols are known by their names
+      h('span', { class: 'node-kind' }, row.name.startsWith('/') ? '' : KIND_NAMES[kind]),
       h('span', { class: 'node-name' }, titleOf(row)),
       h('span', { class: `badge ${level}` }, isIdle(row) ? 'unused' : `${MARKS[level]}${percent(row.fullness)}${isFullest ? ' ★' : ''}`)),
     isIdle(row) ? null : h('span', { class: 'bars' }, uses.map(use => h(Bar, { key: use.field, use }))))
@@ -104,15 +105,22 @@ function NodeBox ({ node: { row, kind, more = 0 }, place, isFullest, onChoose }:
 
 function titleOf ({ kind, name }: Row): string {
   if (kind === 'peer') {
-    return shortPeer(name)
+    return peerEnd(name)
   }
 
   // it hangs from the service or protocol
   if (kind === 'servicePeer' || kind === 'protocolPeer') {
-    return `…${name.slice(0, name.indexOf(' ')).slice(-6)}`
+    return peerEnd(name.slice(0, name.indexOf(' ')))
   }
 
   return ROOT_NAMES[kind] ?? name
+}
+
+/**
+ * What is before is the same for most, and there is little room
+ */
+function peerEnd (id: string): string {
+  return `…${id.slice(-8)}`
 }
 
 /**
