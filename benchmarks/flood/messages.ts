@@ -17,11 +17,14 @@ export interface ChildOptions {
 }
 
 /**
- * Where a browser sees the node
+ * Where the node is to be seen
  */
 export interface Pages {
+  /** URLs */
   inspector: string
   metrics: string
+  /** The path of a file */
+  trace: string
 }
 
 export type ToChild =

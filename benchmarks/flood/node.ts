@@ -3,13 +3,18 @@
  * tells the parent what it holds.
  */
 
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { echo } from '@libp2p/echo'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
+import { prometheusMetrics } from '@libp2p/prometheus-metrics'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p as createStockLibp2p } from 'libp2p'
+import { Registry } from 'prom-client'
 import { createLibp2p, resourceManager } from '../../src/index.ts'
+import { fileSink } from '../../src/observe/trace/file-sink.ts'
 import { Parent } from '../child.ts'
 import { residentMemory } from '../resident-memory.ts'
 import { LIMITS } from './limits.ts'
@@ -24,6 +29,9 @@ import type { Libp2pOptions } from 'libp2p'
 const SAMPLE_INTERVAL = 50
 const TELL_INTERVAL = 250
 const MANY = 100_000
+
+/** There are two files of this size at most */
+const TRACE_BYTES = 16 * 1024 * 1024
 
 const parent = new Parent<ChildOptions, ToChild, FromChild>()
 const { mode, watch: isWatched = false } = parent.options
@@ -71,13 +79,20 @@ async function createNode (mode: Mode): Promise<{ node: Libp2p, watch?: ScopeWat
     return { node: await createStockLibp2p(wide) }
   }
 
-  const node = await createLibp2p({ ...wide, resourceManager: resourceManager({ limits: LIMITS }) })
+  // all there is to be seen of a node, at once
+  const registry = new Registry()
+  const trace = join(tmpdir(), `libp2p-resource-manager-${process.pid}.trace.gz`)
+  const node = await createLibp2p({
+    ...wide,
+    metrics: prometheusMetrics({ registry }),
+    resourceManager: resourceManager({ limits: LIMITS, trace: fileSink(trace, { maxBytes: TRACE_BYTES, maxFiles: 2 }) })
+  })
   const manager = node.services.resourceManager
 
   return {
     node,
     watch: new ScopeWatch(manager),
-    pages: await servePages(manager, { name: node.peerId.toString(), allowChanges: isWatched })
+    pages: { ...await servePages(manager, registry, { name: node.peerId.toString(), allowChanges: isWatched }), trace }
   }
 }
 

@@ -4,12 +4,12 @@
  */
 
 import { createServer } from 'node:http'
-import { Registry } from 'prom-client'
 import { serveInspector } from '../../src/observe/inspector/inspector.ts'
 import { registerPrometheusMetrics } from '../../src/observe/prometheus.ts'
 import type { Pages } from './messages.ts'
 import type { DefaultResourceManager } from '../../src/index.ts'
 import type { AddressInfo } from 'node:net'
+import type { Registry } from 'prom-client'
 
 export interface PagesOptions {
   /** What the inspector calls the node */
@@ -17,8 +17,10 @@ export interface PagesOptions {
   allowChanges: boolean
 }
 
-export async function servePages (manager: DefaultResourceManager, options: PagesOptions): Promise<Pages> {
-  const registry = new Registry()
+/**
+ * @param registry - that of the node's own metrics, the metrics of go-libp2p are added
+ */
+export async function servePages (manager: DefaultResourceManager, registry: Registry, options: PagesOptions): Promise<Omit<Pages, 'trace'>> {
   registerPrometheusMetrics(manager, registry)
 
   const server = createServer((request, response) => {

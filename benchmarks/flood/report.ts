@@ -33,8 +33,8 @@ export function title (mode: Mode): string {
 /**
  * Not wrapped, so that they can be clicked
  */
-export function addresses ({ inspector, metrics }: Pages): string[] {
-  return ['', `  >>> Look at it: ${inspector}`, `      its metrics: ${metrics}`, '']
+export function addresses ({ inspector, metrics, trace }: Pages): string[] {
+  return ['', `  >>> Look at it: ${inspector}`, `      its metrics: ${metrics}`, `      its trace: ${trace}`, '']
 }
 
 /**
