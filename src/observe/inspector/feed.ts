@@ -6,7 +6,7 @@
 import { every } from '../../core/every.ts'
 import { History } from './history.ts'
 import { toJSON } from './inspected.ts'
-import { RefusalLog } from './refusal-log.ts'
+import { RecentRefusals } from './recent-refusals.ts'
 import { snapshotOf } from './snapshot.ts'
 import type { InspectedManager } from './inspected.ts'
 import type { Welcome } from './page/messages.ts'
@@ -40,7 +40,7 @@ export class Feed {
   private readonly manager: InspectedManager
   private readonly interval: number
   private readonly history: History
-  private readonly refusals: RefusalLog
+  private readonly refusals: RecentRefusals
   private readonly clients = new Set<Client>()
   private readonly stopHistory: () => void
   private timer?: ReturnType<typeof setTimeout>
@@ -49,7 +49,7 @@ export class Feed {
     this.manager = manager
     this.interval = interval
     this.history = new History(manager)
-    this.refusals = new RefusalLog(manager)
+    this.refusals = new RecentRefusals(manager)
     this.stopHistory = every(SECOND, () => { harmless(() => { this.history.take() }) })
   }
 

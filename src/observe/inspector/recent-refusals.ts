@@ -23,7 +23,7 @@ interface Entry {
   round: number
 }
 
-export class RefusalLog {
+export class RecentRefusals {
   /** Goes up whenever somebody has read: what came since is newer */
   private round = 1
 
