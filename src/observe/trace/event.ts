@@ -52,7 +52,7 @@ export interface TraceSink {
 
   /**
    * The node has stopped, or the manager was closed. Should the node start again,
-   * more is written.
+   * `write` is called again, with a new `start`.
    */
   close?(): void | Promise<void>
 }

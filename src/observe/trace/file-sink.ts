@@ -62,11 +62,11 @@ class FileSink implements TraceSink {
   private readonly path: string
   private readonly maxBytes: number
   private readonly maxFiles: number
-  private readonly state = new TraceReplay()
+  /** Only what there is: whether it fits together is for those who read it */
+  private readonly state = new TraceReplay({ concurrent: true })
   private target?: Target
   /** Whether the file lacks events, so that totals would not fit */
   private isBehind = false
-  private isClosed = false
   /** After what was handed over before */
   private last: Promise<void> = Promise.resolve()
 
@@ -89,18 +89,16 @@ class FileSink implements TraceSink {
   }
 
   async write (events: readonly TraceEvent[]): Promise<void> {
-    if (this.isClosed) {
-      throw new Error('The sink of the trace is closed')
-    }
-
     const last = this.last.catch(() => {})
     this.last = last.then(async () => { await this.writeAll(events) })
 
     await this.last
   }
 
+  /**
+   * The file is open only while it is written to, so a node may start again
+   */
   async close (): Promise<void> {
-    this.isClosed = true
     // whoever wrote heard of it
     await this.last.catch(() => {})
   }

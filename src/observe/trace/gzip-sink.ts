@@ -10,7 +10,8 @@ import type { TraceEvent, TraceSink } from './event.ts'
  * Writes a trace as gzip, as go-libp2p does: to a file of the browser, say, or the
  * body of a request. What was written is readable however the stream ends.
  *
- * Where the stream fails, so does the sink from then on.
+ * Where the stream fails, so does the sink from then on, and so it does when the
+ * node has stopped, which closes the stream: a node that starts again is not traced.
  */
 export function gzipSink (writable: WritableStream<Uint8Array>): TraceSink {
   return new GzipSink(writable)

@@ -45,6 +45,8 @@ export class TraceWriter {
   private lost = 0
   private writing?: Promise<void>
   private beginning = false
+  /** So many that wait only say again what there is */
+  private repeated = 0
   private failing = false
   private soon?: ReturnType<typeof setTimeout>
   private stopTimer?: () => void
@@ -55,8 +57,10 @@ export class TraceWriter {
   }
 
   start (): void {
-    this.stopTimer ??= every(BEAT, () => { this.flush() })
-    this.begin()
+    if (!this.isRunning) {
+      this.stopTimer = every(BEAT, () => { this.flush() })
+      this.begin()
+    }
   }
 
   private get isRunning (): boolean {
@@ -68,8 +72,8 @@ export class TraceWriter {
    * stopping
    */
   async stop (): Promise<void> {
-    if (this.stopTimer != null) {
-      this.stopTimer()
+    if (this.isRunning) {
+      this.stopTimer?.()
       this.stopTimer = undefined
       clearTimeout(this.soon)
       this.soon = undefined
@@ -87,17 +91,27 @@ export class TraceWriter {
       new Promise<void>(resolve => { patience = setTimeout(resolve, PATIENCE) })
     ])
     clearTimeout(patience)
-    // should it start again
-    this.complete = false
-    this.waiting = []
+
+    // should it start again, unless it has already
+    if (!this.isRunning) {
+      this.complete = false
+      this.waiting = []
+    }
   }
 
   private async end (): Promise<void> {
     try {
       await this.writing
-      this.flush()
-      await this.writing
-      await this.init.sink.close?.()
+
+      if (this.waiting.length > 0) {
+        this.flush()
+        await this.writing
+      }
+
+      // a sink that took long may find the node running again
+      if (!this.isRunning) {
+        await this.init.sink.close?.()
+      }
     } catch (err: any) {
       this.init.log?.error('the trace could not be closed - %e', err)
     }
@@ -134,8 +148,10 @@ export class TraceWriter {
       this.beginning = true
       this.tracer.snapshot(this.init.limits())
       this.beginning = false
+      this.repeated = this.waiting.length
 
-      if (this.lost > 0) {
+      // while it fails it begins anew with every attempt
+      if (this.lost > 0 && !this.failing) {
         this.init.log?.error('the trace has lost %d events and begins anew', this.lost)
         this.lost = 0
       }
@@ -152,24 +168,26 @@ export class TraceWriter {
       this.begin()
     }
 
-    const events = this.waiting
+    const { waiting: events, repeated } = this
     this.waiting = []
+    this.repeated = 0
 
     if (events.length > 0) {
-      this.writing = this.write(events).finally(() => { this.writing = undefined })
+      this.writing = this.write(events, events.length - repeated).finally(() => { this.writing = undefined })
     }
   }
 
-  private async write (events: TraceEvent[]): Promise<void> {
+  private async write (events: TraceEvent[], news: number): Promise<void> {
     try {
       await this.init.sink.write(events)
 
       if (this.failing) {
         this.failing = false
-        this.init.log?.('the trace is written again')
+        this.init.log?.('the trace is written again, %d events were lost', this.lost)
+        this.lost = 0
       }
     } catch (err: any) {
-      this.lost += events.length
+      this.lost += news + this.waiting.length
       // nobody knows how much of it was written
       this.complete = false
       this.waiting = []

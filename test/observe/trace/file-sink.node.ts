@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'aegir/chai'
+import { createResourceManager } from '../../../src/index.ts'
 import { fileSink } from '../../../src/observe/trace/file-sink.ts'
 import { formatEvents } from '../../../src/observe/trace/format.ts'
 import { replay } from '../../../src/observe/trace/replay.ts'
@@ -75,7 +76,23 @@ describe('trace/file-sink', () => {
     await sink.close?.()
 
     expect(gunzipSync(await readFile(path)).toString()).to.equal(formatEvents(EVENTS))
-    await expect(Promise.resolve(sink.write(EVENTS))).to.eventually.be.rejectedWith('closed')
+  })
+
+  it('goes on in the same file when a node starts again', async () => {
+    const manager = createResourceManager({ trace: fileSink(path) })
+    manager.openConnection('inbound', false).done()
+    await manager.afterStop()
+    manager.beforeStart()
+    manager.openConnection('outbound', false)
+    await manager.afterStop()
+
+    const starts: number[] = []
+    const state = await replay(createReadStream(path), { onEvent: ({ type }, { events }) => { starts.push(...type === 'start' ? [events] : []) } })
+
+    expect(starts).to.have.lengthOf(2)
+    expect(state.problems).to.deep.equal([])
+    expect(state.scopes.get('system')).to.include({ inboundConnections: 0, outboundConnections: 1 })
+    expect(await readdir(folder)).to.deep.equal(['trace.gz'])
   })
 
   it('begins a new file when one is large, each can be read without the others', async () => {

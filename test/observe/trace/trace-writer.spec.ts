@@ -2,7 +2,10 @@
 
 import { expect } from 'aegir/chai'
 import Sinon from 'sinon'
+import { Account, EnforcedLimit } from '../../../src/core/account.ts'
 import { createResourceManager } from '../../../src/index.ts'
+import { TraceWriter } from '../../../src/observe/trace/trace-writer.ts'
+import { keepLog } from '../../fixtures/log.ts'
 import { peerOf, scopesOf } from '../../fixtures/vectors-scenarios.ts'
 import type { DefaultResourceManager, ScopeStat, TraceEvent, TraceSink } from '../../../src/index.ts'
 import type { SinonFakeTimers } from 'sinon'
@@ -256,6 +259,59 @@ describe('a trace', () => {
 
     expect(stopped).to.be.true()
     expect(clock.countTimers()).to.equal(0)
+  })
+
+  it('does not close a sink that took so long that the node has started again', async () => {
+    let resume = (): void => {}
+    let closed = 0
+
+    create({
+      write: async events => {
+        written.push(...events)
+
+        return new Promise(resolve => { resume = resolve })
+      },
+      close: () => { closed++ }
+    })
+    await clock.tickAsync(BEAT)
+    void manager.afterStop()
+    await clock.tickAsync(10 * BEAT)
+    manager.beforeStart()
+    resume()
+    await clock.tickAsync(BEAT)
+    expect(closed).to.equal(0)
+
+    use()
+    resume()
+    await clock.tickAsync(BEAT)
+    expectComplete()
+
+    void manager.afterStop()
+    resume()
+    await clock.tickAsync(0)
+    expect(closed).to.equal(1)
+  })
+
+  it('tells in the log what was lost, once', async () => {
+    const { errors, lines, log } = keepLog()
+    const limit = new EnforcedLimit(create({ write: () => {} }).limits().connection)
+    let broken = true
+    const writer = new TraceWriter({ sink: { write: () => { if (broken) { throw new Error('Urk!') } } }, limits: () => ({}), log })
+    writer.start()
+
+    for (let i = 0; i < 3; i++) {
+      writer.tracer.created(new Account({ name: `conn-${i}` }, limit))
+      await clock.tickAsync(BEAT)
+    }
+
+    expect(errors).to.deep.equal(['the trace cannot be written, events are lost - Error: Urk!'])
+
+    broken = false
+    await clock.tickAsync(BEAT)
+    expect(lines).to.deep.equal(['the trace is written again, 3 events were lost'])
+
+    await writer.stop()
+    expect(errors).to.have.lengthOf(1)
   })
 
   it('begins anew when a node starts again', async () => {
