@@ -77,8 +77,8 @@ export class ScopeEnvironment {
   }
 
   private report (refusal: ResourceLimitExceededError): void {
-    if (GATES.includes(refusal.kind)) {
-      this.tracer?.blocked(refusal)
+    if (this.tracer !== undefined && GATES.includes(refusal.kind)) {
+      this.tracer.blocked(refusal)
     }
 
     this.observer.blocked?.(refusal)
@@ -343,7 +343,7 @@ export abstract class EndableScope extends Scope implements ResourceScopeSpan {
   }
 
   [Symbol.dispose] (): void {
-    this.end()
+    this.done()
   }
 }
 

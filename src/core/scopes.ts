@@ -387,7 +387,8 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
   private readonly admission?: ConnectionAdmission
   private realm: Realm
   private allowlisted = false
-  private place = -1
+  /** In the list of those that are open */
+  place = -1
 
   constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, admission?: ConnectionAdmission) {
     super(named.environment, limit)
@@ -532,28 +533,11 @@ export class ConnectionNode extends EndableScope implements ConnectionManagement
     }
 
     this.end()
-    this.leaveList()
+    takeOut(this, this.named.connections)
     this.admission?.leave()
 
     if (this.allowlisted && this.peerScope !== undefined) {
       this.peerScope.allowlisted--
-    }
-  }
-
-  [Symbol.dispose] (): void {
-    this.done()
-  }
-
-  /**
-   * The last one takes the place: in a Set this would take half as long as the
-   * rest of the life of a connection
-   */
-  private leaveList (): void {
-    const last = this.named.connections.pop()
-
-    if (last !== undefined && last !== this) {
-      this.named.connections[this.place] = last
-      last.place = this.place
     }
   }
 }
@@ -569,7 +553,8 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
   private readonly named: NamedScopes
   private readonly realm: Realm
   private readonly admission?: StreamAdmission
-  private place = -1
+  /** In the list of those that are open */
+  place = -1
 
   constructor (limit: EnforcedLimit, number: number, named: NamedScopes, realm: Realm, peer: PeerNode, admission?: StreamAdmission) {
     super(named.environment, limit)
@@ -719,24 +704,26 @@ export class StreamNode extends EndableScope implements StreamManagementScope {
     }
 
     this.end()
-
-    // as connections leave theirs
-    const last = this.named.streams.pop()
-
-    if (last !== undefined && last !== this) {
-      this.named.streams[this.place] = last
-      last.place = this.place
-    }
-  }
-
-  [Symbol.dispose] (): void {
-    this.done()
+    takeOut(this, this.named.streams)
   }
 
   private refusedByRate (protocol: string): ResourceLimitExceededError | undefined {
     if (this.account.inboundStreams > 0 && this.peerScope.allowlisted === 0) {
       return this.admission?.inboundProtocol?.(protocol)
     }
+  }
+}
+
+/**
+ * The last one takes the place: in a Set this would take half as long as the rest
+ * of the life of a connection
+ */
+function takeOut <T extends { place: number }> (scope: T, list: T[]): void {
+  const last = list.pop()
+
+  if (last !== undefined && last !== scope) {
+    list[scope.place] = last
+    last.place = scope.place
   }
 }
 
