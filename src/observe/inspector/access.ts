@@ -6,6 +6,7 @@
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
+import { InvalidParametersError } from '@libp2p/interface'
 import type { IncomingMessage } from 'node:http'
 
 export const SECRET_HEADER = 'x-inspector-secret'
@@ -32,11 +33,11 @@ export class Access {
   private readonly isWildcard: boolean
 
   /**
-   * @throws {TypeError} if a token is no string, or an empty one
+   * @throws {InvalidParametersError} if a token is no string, or an empty one
    */
   constructor (host: string, token: string | undefined) {
     if (token !== undefined && (typeof token !== 'string' || token === '')) {
-      throw new TypeError('The token is to be a string that is not empty')
+      throw new InvalidParametersError('The token is to be a string that is not empty')
     }
 
     this.token = token ?? (isLoopback(host) ? undefined : randomBytes(SECRET_BYTES).toString('base64url'))

@@ -4,17 +4,16 @@
  */
 
 import type { NearLimit } from '../near-limits.ts'
-import type { Observed } from '../observed.ts'
+import type { Observed, Root } from '../observed.ts'
 import type { OpenConnection, OpenStream } from '../open-scopes.ts'
 import type { LimitValue } from './page/messages.ts'
 import type { ResourceLimitExceededError } from '../../core/errors.ts'
 import type { ConcreteLimit, Resource, ResourceScope } from '../../core/types.ts'
 
-export type RootKey = 'system' | 'transient' | 'allowlistedSystem' | 'allowlistedTransient'
 export type DefaultKey = 'serviceDefault' | 'servicePeerDefault' | 'protocolDefault' | 'protocolPeerDefault' | 'peerDefault'
 export type NamedKey = 'services' | 'servicePeers' | 'protocols' | 'protocolPeers' | 'peers'
 
-export type InspectedLimits = Record<RootKey | DefaultKey, ConcreteLimit> & Record<NamedKey, Record<string, ConcreteLimit>>
+export type InspectedLimits = Record<Root | DefaultKey, ConcreteLimit> & Record<NamedKey, Record<string, ConcreteLimit>>
 
 export interface InspectedMemory {
   accounted: number

@@ -30,7 +30,7 @@ import { Routes } from './routes.ts'
 import type { InspectedManager } from './inspected.ts'
 import type { AddressInfo } from 'node:net'
 
-export type { InspectedManager } from './inspected.ts'
+export type { InspectedChange, InspectedLimits, InspectedManager, InspectedMemory } from './inspected.ts'
 
 export interface InspectorOptions {
   /**

@@ -9,7 +9,7 @@ import { TopRows } from './top-rows.ts'
 import type { DefaultKey, InspectedLimits, InspectedManager, NamedKey } from './inspected.ts'
 import type { Memory, Row, Rows, Snapshot } from './page/messages.ts'
 import type { ScopeStats } from '../../core/scope-registry.ts'
-import type { ScopeStat } from '../../core/types.ts'
+import type { ScopeKind, ScopeStat } from '../../core/types.ts'
 
 /** How many peers, protocols and so on are sent of each order they are sorted in */
 const TOP = 50
@@ -70,7 +70,7 @@ function rootsOf (stat: ScopeStats, limits: InspectedLimits): Row[] {
   })
 }
 
-function top (kind: string, stats: Map<string, ScopeStat>, limits: InspectedLimits, named: NamedKey, fallback: DefaultKey): Rows {
+function top (kind: ScopeKind, stats: Map<string, ScopeStat>, limits: InspectedLimits, named: NamedKey, fallback: DefaultKey): Rows {
   const rows = new TopRows(TOP)
 
   for (const [name, stat] of stats) {
@@ -94,7 +94,7 @@ function sharesOf (stat: ScopeStats, limits: InspectedLimits): Rows {
       const limit = limits[named][name] ?? limits[fallback]
 
       for (const [peer, stat] of peers) {
-        rows.add(kind, `${peer} ${cut(name)}`, stat, limit)
+        rows.add(kind, `${peer} ${cut(name)}`, stat, limit, name)
       }
     }
   }

@@ -3,16 +3,18 @@
  * peers a few are sent.
  */
 
-import { RESOURCES } from '../../core/limit.ts'
+import { optionOf, RESOURCES } from '../../core/limit.ts'
 import { useOf } from '../observed.ts'
 import { cut } from './cut.ts'
 import { encodeLimit } from './inspected.ts'
 import type { Row, Rows } from './page/messages.ts'
-import type { ConcreteLimit, ScopeStat } from '../../core/types.ts'
+import type { ConcreteLimit, ScopeKind, ScopeStat } from '../../core/types.ts'
 
 interface Candidate {
-  kind: string
+  kind: ScopeKind
   name: string
+  /** What the configuration calls it */
+  key: string
   stat: ScopeStat
   limit: ConcreteLimit
   fullness: number
@@ -41,8 +43,8 @@ export class TopRows {
     this.lists = ORDERS.map(order => new Best(most, order))
   }
 
-  add (kind: string, name: string, stat: ScopeStat, limit: ConcreteLimit): void {
-    const candidate = { kind, name, stat, limit, fullness: fullnessOf(stat, limit) }
+  add (kind: ScopeKind, name: string, stat: ScopeStat, limit: ConcreteLimit, key: string = name): void {
+    const candidate = { kind, name, key, stat, limit, fullness: fullnessOf(stat, limit) }
     this.total++
 
     for (const list of this.lists) {
@@ -136,12 +138,13 @@ function part (current: number, limit: number | bigint): number {
   return current === 0 ? 0 : Math.min(2, current / Number(limit))
 }
 
-function toRow ({ kind, name, stat, limit, fullness }: Candidate): Row {
+function toRow ({ kind, name, key, stat, limit, fullness }: Candidate): Row {
   const use = useOf(stat)
 
   return {
     kind,
     name: cut(name),
+    option: cut(optionOf(kind, key)),
     use: RESOURCES.map(resource => use[resource]),
     limit: RESOURCES.map(resource => encodeLimit(limit[resource])),
     fullness: Math.round(fullness * 1e4) / 1e4

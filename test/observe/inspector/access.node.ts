@@ -216,7 +216,7 @@ describe('the options of the inspector', () => {
 
   for (const options of [{ host: '' }, { host: 1 }, { interval: 0 }, { interval: NaN }, { token: '' }, { token: 1 }] as any[]) {
     it(`are an error if they make no sense: ${JSON.stringify(options)}`, async () => {
-      await expect(serveInspector(manager, options)).to.eventually.be.rejected()
+      await expect(serveInspector(manager, options)).to.eventually.be.rejected().with.property('name', 'InvalidParametersError')
     })
   }
 

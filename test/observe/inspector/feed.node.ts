@@ -74,9 +74,12 @@ describe('what the inspector tells', () => {
     expect(transient.use).to.deep.equal([0, 0, 0, 0, 0, 0, 0, 0])
     expect(peers.total).to.equal(2)
     expect(peers.rows.find(({ name }) => name === `${PEER}`)).to.deep.include({ use: [0, 0, 0, 1, 1, 0, 1, 10 * KIB] }).with.nested.property('limit[3]', 10)
-    expect(protocols).to.have.nested.property('rows[0]').that.deep.includes({ name: '/echo/1.0.0', fullness: 0.25, use: [1, 1, 0, 0, 0, 0, 0, KIB] })
+    expect(protocols).to.have.nested.property('rows[0]').that.deep.includes({ name: '/echo/1.0.0', fullness: 0.25, option: 'limits.protocols["/echo/1.0.0"]', use: [1, 1, 0, 0, 0, 0, 0, KIB] })
     expect(services).to.have.nested.property('rows[0].name', 'echo')
-    expect(shares.rows.map(({ kind, name }) => [kind, name])).to.have.deep.members([['protocolPeer', `${OTHER_PEER} /echo/1.0.0`], ['servicePeer', `${OTHER_PEER} echo`]])
+    expect(shares.rows.map(({ kind, name, option }) => [kind, name, option])).to.have.deep.members([
+      ['protocolPeer', `${OTHER_PEER} /echo/1.0.0`, 'limits.protocolPeers["/echo/1.0.0"]'],
+      ['servicePeer', `${OTHER_PEER} echo`, 'limits.servicePeers["echo"]']
+    ])
     expect(connections.rows).to.have.length(1).with.nested.property('[0]').that.includes({ peer: `${PEER}`, direction: 'inbound', memory: 10 * KIB })
     expect(streams.rows).to.have.length(1).with.nested.property('[0]').that.includes({ peer: `${OTHER_PEER}`, protocol: '/echo/1.0.0', service: 'echo' })
     expect(memory.accounted).to.equal(11 * KIB)

@@ -91,7 +91,7 @@ function NodeBox ({ node: { row, kind, more = 0 }, place, isFullest, onChoose }:
     style,
     title: row.name,
     'aria-label': label.replace(/ +/g, ' ').trim(),
-    onClick: () => { onChoose(optionOfRow(row)) }
+    onClick: () => { onChoose(row.option) }
   }
 
   return h('button', props,
@@ -121,24 +121,4 @@ function titleOf ({ kind, name }: Row): string {
  */
 function peerEnd (id: string): string {
   return `…${id.slice(-8)}`
-}
-
-/**
- * How the configuration calls the limit of a scope
- */
-export function optionOfRow ({ kind, name }: Row): string {
-  switch (kind) {
-    case 'service':
-      return `limits.services[${JSON.stringify(name)}]`
-    case 'protocol':
-      return `limits.protocols[${JSON.stringify(name)}]`
-    case 'peer':
-      return `limits.peers[${JSON.stringify(name)}]`
-    case 'servicePeer':
-      return `limits.servicePeers[${JSON.stringify(name.slice(name.indexOf(' ') + 1))}]`
-    case 'protocolPeer':
-      return `limits.protocolPeers[${JSON.stringify(name.slice(name.indexOf(' ') + 1))}]`
-    default:
-      return `limits.${kind}`
-  }
 }

@@ -26,6 +26,8 @@ export type LimitValue = number | string
 export interface Row {
   kind: string
   name: string
+  /** How the configuration calls its limit */
+  option: string
   use: number[]
   limit: LimitValue[]
   /** Of the limit that is the fullest: how much of it is in use, 1 is all of it */

@@ -4,10 +4,9 @@
 
 import { h } from 'preact'
 import { useState } from 'preact/hooks'
-import { groupUse, levelOf, MARKS } from './bars.ts'
-import { optionOfRow } from './dag.ts'
-import { bytes, count, duration, limitText, percent, shortPeer } from './format.ts'
-import type { OpenRow, RefusalTotal, Row, Snapshot } from './messages.ts'
+import { groupUse, levelOf, MARKS, useOf } from './bars.ts'
+import { amount, bytes, count, duration, limitNumber, limitText, percent, shortPeer } from './format.ts'
+import type { Field, OpenRow, RefusalTotal, Row, Snapshot } from './messages.ts'
 import type { ComponentChildren, VNode } from 'preact'
 
 /** Of each table */
@@ -36,15 +35,15 @@ interface Tab<T = any> {
 
 const NUMBERS: Array<Column<Row>> = [
   { name: 'Fullest limit', value: row => row.fullness, cell: row => h('span', { class: `badge ${levelOf(row.fullness)}` }, `${MARKS[levelOf(row.fullness)]}${percent(row.fullness)}`) },
-  { name: 'Memory', value: row => row.use[7], cell: row => bytes(row.use[7]) },
-  { name: 'Memory limit', value: row => Number(row.limit[7]), cell: row => limitText('memory', row.limit[7]) },
-  { name: 'Streams', value: row => row.use[0], cell: row => count(row.use[0]) },
-  { name: 'in', value: row => row.use[1], cell: row => count(row.use[1]) },
-  { name: 'out', value: row => row.use[2], cell: row => count(row.use[2]) },
-  { name: 'Stream limit', value: row => Number(groupUse(row, 'streams').limit), cell: row => limitText('streams', groupUse(row, 'streams').limit) }
+  held('Memory', 'memory'),
+  allowed('Memory limit', 'memory'),
+  held('Streams', 'streams'),
+  held('in', 'inboundStreams'),
+  held('out', 'outboundStreams'),
+  allowed('Stream limit', 'streams')
 ]
 
-const CONNECTIONS: Column<Row> = { name: 'Connections', value: row => row.use[3], cell: row => count(row.use[3]) }
+const CONNECTIONS = held('Connections', 'connections')
 
 const OPEN: Array<Column<OpenRow>> = [
   { name: 'Scope', value: row => row.scope, isText: true },
@@ -66,11 +65,22 @@ const REFUSED: Array<Column<RefusalTotal>> = [
   { name: '', value: row => row.enforced ? '' : 'only observed', isText: true }
 ]
 
+function held (name: string, field: Field): Column<Row> {
+  return { name, value: row => useOf(row, field).current, cell: row => amount(field, useOf(row, field).current) }
+}
+
+/**
+ * Of all directions the limit that is the fullest
+ */
+function allowed (name: string, group: 'memory' | 'streams'): Column<Row> {
+  return { name, value: row => limitNumber(groupUse(row, group).limit), cell: row => limitText(group, groupUse(row, group).limit) }
+}
+
 function tabsOf (snapshot: Snapshot, onChoose: (option: string) => void): Tab[] {
   const name = (title: string): Column<Row> => ({
     name: title,
     value: row => row.name,
-    cell: row => h('button', { type: 'button', class: 'link', title: `Change the limits of ${row.name}`, onClick: () => { onChoose(optionOfRow(row)) } }, row.name),
+    cell: row => h('button', { type: 'button', class: 'link', title: `Change the limits of ${row.name}`, onClick: () => { onChoose(row.option) } }, row.name),
     isText: true
   })
   const rowKey = (row: Row): string => row.name

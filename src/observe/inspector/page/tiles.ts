@@ -4,11 +4,11 @@
 
 import { h } from 'preact'
 import { useMemo } from 'preact/hooks'
-import { groupUse, levelOf, MARKS } from './bars.ts'
+import { groupUse, levelOf, MARKS, useOf } from './bars.ts'
 import { amount, bytes, count, FIELD_NAMES, limitText, percent, UNLIMITED } from './format.ts'
 import { Spark } from './spark.ts'
 import type { Use } from './bars.ts'
-import type { Memory, Sample, Snapshot } from './messages.ts'
+import type { Field, Memory, Sample, Snapshot } from './messages.ts'
 import type { SparkProps } from './spark.ts'
 import type { VNode } from 'preact'
 
@@ -30,6 +30,8 @@ export function Tiles ({ snapshot, samples }: TilesProps): VNode<any> {
   const now = samples.at(-1)?.refusals ?? 0
   const most = Math.max(0, ...lines.refusals[0])
 
+  const held = (field: Field): string => count(useOf(system, field).current)
+
   const resource = (name: string, group: string, below: string, key: 'memory' | 'connections' | 'streams'): VNode<any> => {
     const use = groupUse(system, group)
 
@@ -38,8 +40,8 @@ export function Tiles ({ snapshot, samples }: TilesProps): VNode<any> {
 
   return h('section', { class: 'tiles', 'aria-label': 'What is in use' },
     resource('Memory accounted for', 'memory', processText(snapshot.memory), 'memory'),
-    resource('Connections', 'connections', `${count(system.use[4])} in, ${count(system.use[5])} out, ${count(system.use[6])} descriptors`, 'connections'),
-    resource('Streams', 'streams', `${count(system.use[1])} in, ${count(system.use[2])} out`, 'streams'),
+    resource('Connections', 'connections', `${held('inboundConnections')} in, ${held('outboundConnections')} out, ${held('fileDescriptors')} descriptors`, 'connections'),
+    resource('Streams', 'streams', `${held('inboundStreams')} in, ${held('outboundStreams')} out`, 'streams'),
     h('div', { class: `tile ${now > 0 ? 'full' : 'low'}` },
       h('h2', null, 'Refusals'),
       h('p', { class: 'figure' }, h('b', null, count(now)), h('span', { class: 'of' }, ' a second')),
