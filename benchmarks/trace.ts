@@ -1,11 +1,16 @@
 /**
  * @file What it costs to trace: the lives of streams and connections with a trace
- * to memory, against the same without one.
+ * to memory, against the same without one; and what a file takes of the processor
+ * besides, of which compression has a thread of its own.
  */
 
 /* eslint-disable no-console */
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createResourceManager } from '../src/index.ts'
+import { fileSink } from '../src/observe/trace/file-sink.ts'
 import { check, measure, printTable, reportChecks } from './harness.ts'
 import { makePeers } from './peers.ts'
 import type { Medians } from './harness.ts'
@@ -91,10 +96,41 @@ async function compare (lives: typeof streamLives): Promise<Medians> {
   return { off: median(counted.map(({ off }) => off)), on: median(counted.map(({ on }) => on)) }
 }
 
+/**
+ * Microseconds of the processor for the events of a stream life
+ */
+async function fileCost (eventsOfLife: number): Promise<number> {
+  const batches: Array<readonly TraceEvent[]> = []
+  const manager = createResourceManager({ limits, trace: { write: batch => { batches.push(batch) } } })
+  const run = streamLives(manager)
+
+  for (let i = 0; i < 10; i++) {
+    run(TIMES)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+
+  await manager.afterStop()
+
+  const folder = await mkdtemp(join(tmpdir(), 'trace-'))
+  const sink = fileSink(join(folder, 'trace.gz'))
+  const start = process.cpuUsage()
+
+  for (const batch of batches) {
+    await sink.write(batch)
+  }
+
+  const { user, system } = process.cpuUsage(start)
+  await rm(folder, { recursive: true })
+
+  return (user + system) / (batches.reduce((sum, { length }) => sum + length, 0) / eventsOfLife)
+}
+
 const before = events
 const streams = await compare(streamLives)
 const streamEvents = (events - before) / (TIMES * (WARM_UP + ROUNDS))
 const connections = await compare(connectionLives)
+
+const file = await fileCost(streamEvents)
 
 check('traces that had to begin anew', starts, 2)
 
@@ -103,4 +139,5 @@ printTable(['', 'off', 'on', 'target', ''], [
   [`stream life, ${streamEvents.toFixed(0)} events`, `${streams.off.toFixed(0)} ns`, `${streams.on.toFixed(0)} ns`, '≤ 3000 ns', streams.on <= 3_000 ? 'ok' : 'OVER'],
   ['connection life', `${connections.off.toFixed(0)} ns`, `${connections.on.toFixed(0)} ns`, '', '']
 ])
+console.info(`\nTo a file: ${file.toFixed(0)} µs of the processor more for a stream life`)
 reportChecks()
