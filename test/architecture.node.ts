@@ -17,7 +17,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   limits: ['core', 'admission'],
   libp2p: ['core', 'libp2p/memory'],
   'libp2p/memory': ['core', 'libp2p'],
-  observe: ['core', 'observe/trace'],
+  observe: ['core'],
   'observe/trace': ['core'],
   'observe/inspector': ['core', 'observe', 'observe/inspector/page'],
   // runs in a browser

@@ -1,9 +1,8 @@
 /**
- * @file What go-libp2p calls the scopes, fields and values of its JSON form.
+ * @file What go-libp2p calls the scopes and values of its JSON form.
  */
 
 import type { NamedKey, ScopeKey } from './limits.ts'
-import type { Resource } from '../core/types.ts'
 
 /**
  * go's names of the scopes, in the order in which go writes them
@@ -27,17 +26,6 @@ export const GO_KEYS: Readonly<Record<ScopeKey | NamedKey, string>> = {
   stream: 'Stream'
 }
 
-export const GO_FIELDS: Readonly<Record<Resource, string>> = {
-  streams: 'Streams',
-  inboundStreams: 'StreamsInbound',
-  outboundStreams: 'StreamsOutbound',
-  connections: 'Conns',
-  inboundConnections: 'ConnsInbound',
-  outboundConnections: 'ConnsOutbound',
-  fileDescriptors: 'FD',
-  memory: 'Memory'
-}
-
 export const UNLIMITED = 'unlimited'
 export const BLOCK_ALL = 'blockAll'
 export const DEFAULT = 'default'
@@ -45,9 +33,6 @@ export const DEFAULT = 'default'
 /** What stands for the words inside of a go process, which it takes from files as well */
 export const UNLIMITED_MARK = -1n
 export const BLOCK_ALL_MARK = -2n
-
-/** The largest integer of a go node, which it takes for no limit at all */
-export const MAX_INT64 = 2n ** 63n - 1n
 
 /**
  * The scope or field that a name in a document means, in any case

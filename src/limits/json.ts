@@ -6,9 +6,10 @@
  */
 
 import { InvalidLimitError } from '../core/errors.ts'
+import { GO_FIELDS, MAX_INT64 } from '../core/go-names.ts'
 import { resolveLimit, RESOURCES } from '../core/limit.ts'
 import { JSONDocument } from './json-document.ts'
-import { BLOCK_ALL, BLOCK_ALL_MARK, DEFAULT, finder, GO_FIELDS, GO_KEYS, MAX_INT64, UNLIMITED, UNLIMITED_MARK } from './json-names.ts'
+import { BLOCK_ALL, BLOCK_ALL_MARK, DEFAULT, finder, GO_KEYS, UNLIMITED, UNLIMITED_MARK } from './json-names.ts'
 import { NAMED_KEYS, namesOf, nullRecord } from './limits.ts'
 import { normalisePeerId } from './peer-key.ts'
 import type { Member, ValueNode } from './json-document.ts'

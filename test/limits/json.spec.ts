@@ -1,6 +1,7 @@
 import { expect } from 'aegir/chai'
+import { GO_FIELDS as GO_NAMES } from '../../src/core/go-names.ts'
 import { RESOURCES } from '../../src/core/limit.ts'
-import { GO_FIELDS as GO_NAMES, GO_KEYS } from '../../src/limits/json-names.ts'
+import { GO_KEYS } from '../../src/limits/json-names.ts'
 import { limitsFromJSON, limitsToJSON } from '../../src/limits/json.ts'
 import { LimitTable, NAMED_KEYS, nullRecord, resolveLimits, SCOPE_KEYS } from '../../src/limits/limits.ts'
 import { applyLimits } from '../../src/limits/merge.ts'

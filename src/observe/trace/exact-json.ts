@@ -5,8 +5,7 @@
  * @see https://github.com/tc39/proposal-json-parse-with-source
  */
 
-/** The largest integer of a go node, which it takes for no limit at all */
-const MAX_INT64 = 2n ** 63n - 1n
+import { MAX_INT64 } from '../../core/go-names.ts'
 
 const INTEGER = /^-?\d+$/
 

@@ -1,9 +1,8 @@
 /**
- * @file What the fields of an event and of a limit are called in go-libp2p's trace.
+ * @file What the fields of an event are called in go-libp2p's trace.
  */
 
 import type { TraceEvent } from './event.ts'
-import type { Resource } from '../../core/types.ts'
 
 /**
  * The numbers of an event, in the order in which go writes them
@@ -20,14 +19,3 @@ export const EVENT_FIELDS = {
   connsOut: 'ConnsOut',
   fd: 'FD'
 } as const satisfies Partial<Record<keyof TraceEvent, string>>
-
-export const LIMIT_FIELDS = {
-  streams: 'Streams',
-  inboundStreams: 'StreamsInbound',
-  outboundStreams: 'StreamsOutbound',
-  connections: 'Conns',
-  inboundConnections: 'ConnsInbound',
-  outboundConnections: 'ConnsOutbound',
-  fileDescriptors: 'FD',
-  memory: 'Memory'
-} as const satisfies Record<Resource, string>

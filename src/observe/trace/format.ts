@@ -2,9 +2,10 @@
  * @file An event as a line of JSON, as go-libp2p writes it.
  */
 
+import { GO_FIELDS } from '../../core/go-names.ts'
 import { RESOURCES } from '../../core/limit.ts'
 import { stringifyExactly } from './exact-json.ts'
-import { EVENT_FIELDS, LIMIT_FIELDS } from './fields.ts'
+import { EVENT_FIELDS } from './fields.ts'
 import { scopeName } from './names.ts'
 import type { TraceEvent } from './event.ts'
 import type { ConcreteLimit } from '../../core/types.ts'
@@ -106,7 +107,7 @@ function formatLimit (limit: ConcreteLimit): string {
   const fields = RESOURCES
     .filter(resource => Number(limit[resource]) !== 0)
     // go could not read more than its largest integer
-    .map(resource => `"${LIMIT_FIELDS[resource]}":${stringifyExactly(limit[resource] >= 2 ** 63 ? Infinity : limit[resource])}`)
+    .map(resource => `"${GO_FIELDS[resource]}":${stringifyExactly(limit[resource] >= 2 ** 63 ? Infinity : limit[resource])}`)
 
   return `{${fields.join(',')}}`
 }

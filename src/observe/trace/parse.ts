@@ -3,9 +3,10 @@
  */
 
 import { show } from '../../core/errors.ts'
+import { GO_FIELDS } from '../../core/go-names.ts'
 import { isPlain, RESOURCES } from '../../core/limit.ts'
 import { parseExactly } from './exact-json.ts'
-import { EVENT_FIELDS, LIMIT_FIELDS } from './fields.ts'
+import { EVENT_FIELDS } from './fields.ts'
 import type { TraceEvent, TraceEventType } from './event.ts'
 import type { ConcreteLimit, Resource } from '../../core/types.ts'
 
@@ -171,14 +172,14 @@ function limit (value: unknown, type: string, line: number): TraceEvent['limit']
 
   for (const resource of RESOURCES) {
     // go leaves out what is zero
-    const field = fields[LIMIT_FIELDS[resource]] ?? 0
+    const field = fields[GO_FIELDS[resource]] ?? 0
 
     if (typeof field !== 'bigint' && field !== Infinity && !Number.isSafeInteger(field)) {
-      throw invalid(line, `Limit.${LIMIT_FIELDS[resource]}`, field, 'an integer that is not negative')
+      throw invalid(line, `Limit.${GO_FIELDS[resource]}`, field, 'an integer that is not negative')
     }
 
     if (field < 0 || (field >= 2 ** 63 && field !== Infinity)) {
-      throw invalid(line, `Limit.${LIMIT_FIELDS[resource]}`, field, 'an integer of 64 bits that is not negative')
+      throw invalid(line, `Limit.${GO_FIELDS[resource]}`, field, 'an integer of 64 bits that is not negative')
     }
 
     limit[resource] = field + (typeof field === 'bigint' ? 0n : 0)
