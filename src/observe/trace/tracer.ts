@@ -13,8 +13,15 @@ import type { ScopeTracer } from '../../core/tracer.ts'
 /** What moves was let in before: it counts elsewhere at the highest priority */
 const ALWAYS = 255
 
-/** In milliseconds since the epoch, where `performance.now()` is 0 */
-const { timeOrigin } = performance
+/**
+ * How often the time is compared with that of the system, in milliseconds
+ */
+const COMPARE = 1_000
+
+/**
+ * By how much the time of the system may be ahead, in milliseconds
+ */
+const MOST_AHEAD = 1_000
 
 const NOTHING: Counts = { memory: 0, inboundStreams: 0, outboundStreams: 0, inboundConnections: 0, outboundConnections: 0, fileDescriptors: 0 }
 
@@ -24,6 +31,10 @@ export class Tracer implements ScopeTracer {
   private readonly push: (event: TraceEvent) => void
   /** Of the operation that is reported, in milliseconds since the epoch */
   private time = 0
+  /** In milliseconds since the epoch, where `performance.now()` is 0 */
+  private origin = performance.timeOrigin
+  /** As `performance.now()` has it */
+  private comparedAt = -Infinity
 
   /**
    * `push` is called in the midst of operations, see `ScopeTracer`
@@ -142,10 +153,19 @@ export class Tracer implements ScopeTracer {
   }
 
   /**
-   * Once for each operation: it costs more than an event
+   * Once for each operation: it costs more than an event. The clock never goes
+   * back, but stands still while the machine sleeps.
    */
   private readClock (): void {
-    this.time = timeOrigin + performance.now()
+    const now = performance.now()
+
+    if (now - this.comparedAt >= COMPARE) {
+      const ahead = Date.now() - (this.origin + now)
+      this.origin += ahead > MOST_AHEAD ? ahead : 0
+      this.comparedAt = now
+    }
+
+    this.time = this.origin + now
   }
 
   /**

@@ -1,4 +1,5 @@
 import { expect } from 'aegir/chai'
+import Sinon from 'sinon'
 import { ScopeRegistry } from '../../../src/core/scope-registry.ts'
 import { ScopeEnvironment } from '../../../src/core/scope.ts'
 import { scaleLimits } from '../../../src/index.ts'
@@ -42,6 +43,29 @@ describe('a tracer', () => {
 
     stream.releaseMemory(10)
     expect(events.at(-5)).to.include({ type: 'release_memory', name: `service:new.peer:${PEER}`, memory: 0 })
+  })
+
+  it('has the time of the system after the machine has slept, and never goes back', () => {
+    const clock = Sinon.useFakeTimers({ now: Date.now() })
+    const timeOf = (): number => {
+      clock.tick(2_000)
+      registry.openConnection('inbound', false).done()
+
+      return events.at(-1)?.time ?? NaN
+    }
+
+    try {
+      expect(timeOf()).to.be.closeTo(Date.now(), 1_000)
+
+      clock.setSystemTime(Date.now() + 3_600_000)
+      const after = timeOf()
+      expect(after).to.be.closeTo(Date.now(), 1_000)
+
+      clock.setSystemTime(Date.now() - 7_200_000)
+      expect(timeOf()).to.be.closeTo(after + 2_000, 1)
+    } finally {
+      clock.restore()
+    }
   })
 
   it('never tells of -0', () => {
