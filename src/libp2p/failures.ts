@@ -1,0 +1,136 @@
+/**
+ * @file Tells which connections and streams js-libp2p has ended because of what
+ * the remote did, by the error that they end with.
+ */
+
+import { isResourceLimitExceeded } from '../core/errors.ts'
+import { reasonOf } from '../core/failure.ts'
+import { override } from './override.ts'
+import type { ConnectionRecord, StreamRecord } from './scope-map.ts'
+import type { Failure, FailureStage } from '../core/failure.ts'
+import type { MultiaddrConnection, Stream, StreamCloseEvent, StreamMuxer } from '@libp2p/interface'
+
+/**
+ * Those of an application that wants something to end. An error with another name
+ * says what went wrong.
+ */
+const NO_REASON: ReadonlySet<string> = new Set(['Error', 'AbortError'])
+
+type Muxer = StreamMuxer & { onData?(data: unknown): void }
+
+/**
+ * Refusals are not failures, they are told of elsewhere. Nor is what ends without
+ * an error.
+ */
+export class Failures {
+  private readonly tell?: (failure: Failure) => void
+
+  constructor (tell?: (failure: Failure) => void) {
+    this.tell = tell
+  }
+
+  /**
+   * What counts is the first error of a connection: an upgrade fails with another
+   * one when its connection has failed
+   */
+  connection (record: ConnectionRecord, maConn: MultiaddrConnection, error: unknown, stage?: FailureStage): void {
+    const { upgrading } = record
+
+    if (error == null || record.failed === true) {
+      return
+    }
+
+    record.failed = true
+
+    if (this.tell == null || isResourceLimitExceeded(error) || wasGivenUp(upgrading?.signal) || (record.abortedWith === error && NO_REASON.has(reasonOf(error)))) {
+      return
+    }
+
+    this.tell({
+      kind: 'connection',
+      direction: maConn.direction,
+      stage: stage ?? (upgrading == null ? 'open' : 'upgrade'),
+      reason: reasonOf(error),
+      error: error as Error,
+      scope: record.scope.name,
+      peer: record.peer,
+      endpoint: maConn.remoteAddr
+    })
+  }
+
+  /**
+   * Called when its scope has ended
+   */
+  stream (record: StreamRecord, stream: Stream, { error, local }: StreamCloseEvent, muxer: StreamMuxer, connection: ConnectionRecord): void {
+    // with a muxer all its streams end, which is one failure
+    if (this.tell == null || muxer.status !== 'open' || isResourceLimitExceeded(error)) {
+      return
+    }
+
+    const stage = record.scope.protocolScope == null ? 'negotiation' : 'open'
+    const reason = reasonOf(error)
+
+    // the application does not know of an inbound stream before it is negotiated
+    if (local !== false && NO_REASON.has(reason) && !(stage === 'negotiation' && stream.direction === 'inbound')) {
+      return
+    }
+
+    this.tell({
+      kind: 'stream',
+      direction: stream.direction,
+      stage,
+      reason,
+      error: error as Error,
+      scope: record.scope.name,
+      peer: connection.peer,
+      endpoint: connection.maConn?.remoteAddr
+    })
+  }
+
+  /**
+   * A muxer is aborted when it cannot make sense of what it receives, and when
+   * somebody aborts the connection, with the same call. `onData` is public in
+   * `AbstractStreamMuxer`, which aborts itself with what that throws.
+   */
+  watchMuxer (muxer: Muxer, record: ConnectionRecord): void {
+    const onData = muxer.onData?.bind(muxer)
+    let receiving = false
+    let thrown: unknown
+
+    if (this.tell == null || onData == null) {
+      return
+    }
+
+    muxer.onData = data => {
+      receiving = true
+
+      try {
+        onData(data)
+      } catch (err) {
+        thrown = err
+        throw err
+      } finally {
+        receiving = false
+      }
+    }
+
+    override(muxer, 'abort', original => err => {
+      if (!receiving && err !== thrown) {
+        record.abortedWith = err
+      } else if (record.maConn != null) {
+        // js-libp2p may keep the connection that has no muxer any more
+        this.connection(record, record.maConn, err)
+      }
+
+      original(err)
+    })
+  }
+}
+
+/**
+ * Whether an upgrade ends because nobody wants it any more, and not because it
+ * takes too long
+ */
+function wasGivenUp (signal?: AbortSignal): boolean {
+  return signal?.aborted === true && reasonOf(signal.reason) !== 'TimeoutError'
+}
