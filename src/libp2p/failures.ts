@@ -42,7 +42,12 @@ export class Failures {
 
     record.failed = true
 
-    if (this.tell == null || isResourceLimitExceeded(error) || wasGivenUp(upgrading?.signal) || (record.abortedWith === error && NO_REASON.has(reasonOf(error)))) {
+    // an upgrade that waited for the signal fails with an error that does not say so
+    const isAborted = upgrading?.signal?.aborted === true
+    const reason = reasonOf(isAborted ? upgrading.signal?.reason : error)
+    const isWanted = isAborted ? reason !== 'TimeoutError' : record.abortedWith === error && NO_REASON.has(reason)
+
+    if (this.tell == null || isWanted || isResourceLimitExceeded(error)) {
       return
     }
 
@@ -50,7 +55,7 @@ export class Failures {
       kind: 'connection',
       direction: maConn.direction,
       stage: stage ?? (upgrading == null ? 'open' : 'upgrade'),
-      reason: reasonOf(error),
+      reason,
       error: error as Error,
       scope: record.scope.name,
       peer: record.peer,
@@ -125,12 +130,4 @@ export class Failures {
       original(err)
     })
   }
-}
-
-/**
- * Whether an upgrade ends because nobody wants it any more, and not because it
- * takes too long
- */
-function wasGivenUp (signal?: AbortSignal): boolean {
-  return signal?.aborted === true && reasonOf(signal.reason) !== 'TimeoutError'
 }
