@@ -1,5 +1,5 @@
 /**
- * @file Shows use, limits and refusals in the metrics of the node. All of it is
+ * @file Shows use, limits, refusals and failures in the metrics of the node. All of it is
  * calculated when the metrics are read.
  */
 
