@@ -102,20 +102,22 @@ export class Failures {
     let receiving = false
     let thrown: unknown
 
-    if (this.tell == null || onData == null) {
+    if (this.tell == null) {
       return
     }
 
-    muxer.onData = data => {
-      receiving = true
+    if (onData != null) {
+      muxer.onData = data => {
+        receiving = true
 
-      try {
-        onData(data)
-      } catch (err) {
-        thrown = err
-        throw err
-      } finally {
-        receiving = false
+        try {
+          onData(data)
+        } catch (err) {
+          thrown = err
+          throw err
+        } finally {
+          receiving = false
+        }
       }
     }
 
