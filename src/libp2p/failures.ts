@@ -93,43 +93,35 @@ export class Failures {
   }
 
   /**
-   * A muxer is aborted when it cannot make sense of what it receives, and when
-   * somebody aborts the connection, with the same call. `onData` is public in
-   * `AbstractStreamMuxer`, which aborts itself with what that throws.
+   * A muxer that aborts itself because of what it receives leaves the connection
+   * open, for what it throws ends that. Whoever aborts the connection aborts both.
+   * `onData` is public in `AbstractStreamMuxer`.
    */
   watchMuxer (muxer: Muxer, record: ConnectionRecord): void {
-    const onData = muxer.onData?.bind(muxer)
-    let receiving = false
-    let thrown: unknown
-
     if (this.tell == null) {
       return
     }
 
-    if (onData != null) {
-      muxer.onData = data => {
-        receiving = true
-
-        try {
-          onData(data)
-        } catch (err) {
-          thrown = err
-          throw err
-        } finally {
-          receiving = false
-        }
-      }
-    }
-
     override(muxer, 'abort', original => err => {
-      if (!receiving && err !== thrown) {
-        record.abortedWith = err
-      } else if (record.maConn != null) {
-        // js-libp2p may keep the connection that has no muxer any more
-        this.connection(record, record.maConn, err)
-      }
-
+      record.abortedWith = err
       original(err)
     })
+
+    const onData = muxer.onData?.bind(muxer)
+
+    if (onData == null) {
+      return
+    }
+
+    muxer.onData = data => {
+      const before = record.abortedWith
+      onData(data)
+      const { abortedWith, maConn } = record
+
+      if (abortedWith !== before && maConn?.status === 'open') {
+        record.abortedWith = undefined
+        this.connection(record, maConn, abortedWith)
+      }
+    }
   }
 }

@@ -3,6 +3,7 @@
  */
 
 import { TimeoutError } from '@libp2p/interface'
+import { mplex } from '@libp2p/mplex'
 import { expect } from 'aegir/chai'
 import { createLibp2p, createResourceManager, resourceManager } from '../../src/index.ts'
 import { keepLog } from '../fixtures/log.ts'
@@ -86,6 +87,16 @@ describe('what counts as a failure', () => {
     await untilClosed()
 
     await expectFailures({ 'outbound stream open StreamResetError': 2, 'outbound connection open ECONNRESET': 1 }, dialer)
+    await expectFailures({})
+  })
+
+  it('not what the application has aborted at once when it got a message', async () => {
+    await hold()
+    const [stream] = heldStreams(listener.node)
+    stream.addEventListener('message', () => { listener.connection.abort(PLAIN) })
+    dialer.connection.streams.find(({ protocol }) => protocol === HELD)?.send(Uint8Array.of(1))
+    await untilClosed()
+
     await expectFailures({})
   })
 
@@ -217,6 +228,17 @@ describe('failures', () => {
     expect(traced[0]).to.include(`inbound connection of ${dialer.node.peerId}`).and.to.include('InvalidFrameError')
     expect(lines).to.be.empty()
     expect(errors).to.be.empty()
+  })
+
+  it('are those of mplex too, whose errors have no names', async () => {
+    const options = { streamMuxers: [mplex({ disconnectThreshold: 5 })] }
+    nodes.push(await createNode({ options }), await createNode({ options }))
+    const { dialer, listener } = await connectPair(nodes[0], nodes[1])
+    // messages for a stream that was never opened
+    sendRaw(dialer.connection, new Uint8Array(200).map((_, i) => i % 2 === 0 ? 15 << 3 | 2 : 0))
+    await eventually(() => managerOf(listener.node).failures().length > 0)
+
+    expect(failuresOf(managerOf(listener.node))).to.deep.equal({ 'inbound connection open Error': 1 })
   })
 
   it('of a dial whose time is up say so, whatever js-libp2p makes of it', async () => {
