@@ -93,9 +93,9 @@ export class Failures {
   }
 
   /**
-   * A muxer that aborts itself because of what it receives leaves the connection
-   * open, for what it throws ends that. Whoever aborts the connection aborts both.
-   * `onData` is public in `AbstractStreamMuxer`.
+   * Whoever aborts a connection aborts its muxer with it. A muxer that aborts
+   * itself because of what it receives leaves the connection open: what it throws
+   * ends that. `onData` is public in `AbstractStreamMuxer`.
    */
   watchMuxer (muxer: Muxer, record: ConnectionRecord): void {
     if (this.tell == null) {
@@ -118,7 +118,8 @@ export class Failures {
       onData(data)
       const { abortedWith, maConn } = record
 
-      if (abortedWith !== before && maConn?.status === 'open') {
+      // whose connection was aborted too has failed by now
+      if (abortedWith !== before && maConn != null) {
         record.abortedWith = undefined
         this.connection(record, maConn, abortedWith)
       }

@@ -230,6 +230,19 @@ describe('failures', () => {
     expect(errors).to.be.empty()
   })
 
+  it('of a remote that answers no ping are its connection and the ping', async () => {
+    const listener = await createNode({ options: { connectionMonitor: { pingInterval: 300, pingTimeout: { minTimeout: 300, maxTimeout: 300 } } } })
+    nodes.push(await createNode(), listener)
+    const { dialer } = await connectPair(nodes[0], listener)
+    const { socket } = (dialer.connection as any).maConn
+    socket.pause()
+    await eventually(() => listener.getConnections().length === 0)
+    socket.destroy()
+
+    expect(failuresOf(managerOf(listener))).to.have.property('inbound connection open TimeoutError', 1)
+    expect(Object.keys(failuresOf(managerOf(listener))).filter(name => name.includes(' connection '))).to.have.lengthOf(1)
+  })
+
   it('are those of mplex too, whose errors have no names', async () => {
     const options = { streamMuxers: [mplex({ disconnectThreshold: 5 })] }
     nodes.push(await createNode({ options }), await createNode({ options }))
