@@ -89,7 +89,7 @@ export class Child<ToChild, FromChild extends Message> {
   /**
    * The next message of a type
    *
-   * @throws if the process ends or takes longer than this many milliseconds
+   * @throws {Error} if the process ends or takes longer than this many milliseconds
    */
   async answer<T extends FromChild['type']> (type: T, timeout: number = ANSWER_TIMEOUT): Promise<Answer<FromChild, T>> {
     const message = await this.next(type, timeout)

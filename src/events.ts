@@ -3,6 +3,7 @@
  */
 
 import type { ResourceLimitExceededError } from './core/errors.ts'
+import type { Failure } from './core/failure.ts'
 import type { OpenConnection, OpenStream } from './observe/open-scopes.ts'
 
 export interface ResourceManagerEvents {
@@ -11,6 +12,12 @@ export interface ResourceManagerEvents {
    * `enforce: false`, and `enforced: false` in the detail, it would have been
    */
   blocked: CustomEvent<ResourceLimitExceededError>
+
+  /**
+   * A connection or stream has ended with an error, and not because a limit has
+   * refused something
+   */
+  failed: CustomEvent<Failure>
 
   /**
    * A connection that shows no peer, or a stream that is not negotiated, for more

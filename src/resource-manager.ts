@@ -20,6 +20,7 @@ import { memoryUsage } from './limits/memory-usage.ts'
 import { limitChanges } from './limits/preview.ts'
 import { suggestFrom } from './limits/suggest.ts'
 import { mostResidentMemory, residentMemory } from './limits/system-resources.ts'
+import { FailureCounts } from './observe/failures.ts'
 import { registerMetrics } from './observe/metrics.ts'
 import { overview } from './observe/overview.ts'
 import { RefusalLog } from './observe/refusal-log.ts'
@@ -32,12 +33,14 @@ import { Timers } from './timers.ts'
 import { warn } from './warn.ts'
 import type { AdmissionLimits } from './admission/admission.ts'
 import type { Allowlist } from './admission/allowlist.ts'
+import type { Failure } from './core/failure.ts'
 import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, ResourceManager, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
 import type { MemoryUsage } from './limits/memory-usage.ts'
 import type { LimitChange } from './limits/preview.ts'
+import type { FailureCount } from './observe/failures.ts'
 import type { RefusalCount } from './observe/refusals.ts'
 import type { ResourceManagerInit } from './options.ts'
 import type { ComponentLogger, Connection, Logger, Metrics, MultiaddrConnection, PeerId, Startable, Stream } from '@libp2p/interface'
@@ -82,6 +85,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
   private readonly trace?: TraceWriter
   private readonly refusalLog?: RefusalLog
   private readonly refused = new RefusalCounts()
+  private readonly failed = new FailureCounts()
   private readonly stale: StaleScopes
   private readonly timers: Timers
 
@@ -126,7 +130,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
       registerMetrics(components.metrics, this)
     }
 
-    this.hooks = new NodeHooks(this, { services, baseMemory: resolveBaseMemory(init.baseMemory) }, components)
+    this.hooks = new NodeHooks(this, { services, baseMemory: resolveBaseMemory(init.baseMemory), onFailure: failure => { this.onFailure(failure) } }, components)
     this.hooks.install()
 
     // the timer of a node runs from its start to its stop
@@ -277,6 +281,14 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
   }
 
   /**
+   * How many connections and streams have ended with an error, by what it was.
+   * Refusals are not among them.
+   */
+  failures (): FailureCount[] {
+    return this.failed.entries()
+  }
+
+  /**
    * Removes the scopes of peers and protocols that nobody uses, which otherwise
    * happens every `collectionInterval`
    */
@@ -346,6 +358,17 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
       overReleased: (scope, released, held) => {
         this.log?.error('%s was to release %d bytes but has only reserved %d, whoever released them has lost count', scope.name, released, held)
       }
+    }
+  }
+
+  private onFailure (failure: Failure): void {
+    const { direction, kind, stage, scope, peer, endpoint, error } = failure
+
+    this.failed.add(failure)
+    this.log?.trace('%s, an %s %s of %p at %a, has failed at %s - %e', scope, direction, kind, peer, endpoint, stage, error)
+
+    if (this.listenerCount('failed') > 0) {
+      this.safeDispatchEvent('failed', { detail: failure })
     }
   }
 

@@ -141,7 +141,7 @@ function onPages (pages: Pages): void {
  * @returns the exit code
  */
 async function showOne (time: number): Promise<number> {
-  terminal.print(...wrap(`${title('protected')}, for ${time / 60_000} minutes, Ctrl-C ends it`, terminal.width))
+  terminal.print(...wrap(`${title('protected')}, for ${time / 60_000} min, Ctrl-C ends it`, terminal.width))
 
   try {
     await watch({ time, onPages })

@@ -18,7 +18,7 @@ export interface PagesOptions {
 }
 
 /**
- * @param registry - that of the node's own metrics, the metrics of go-libp2p are added
+ * The metrics of go-libp2p are added to the registry, which has the node's own
  */
 export async function servePages (manager: DefaultResourceManager, registry: Registry, options: PagesOptions): Promise<Omit<Pages, 'trace'>> {
   registerPrometheusMetrics(manager, registry)

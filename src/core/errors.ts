@@ -20,9 +20,9 @@ export type RefusedResource = Resource | 'connectionsPerSecond' | 'inboundStream
  */
 export interface Remote {
   /** Unset until the handshake of a connection has shown it */
-  readonly peer?: PeerId
+  readonly peer?: PeerId | undefined
   /** The address of a connection */
-  readonly endpoint?: Multiaddr
+  readonly endpoint?: Multiaddr | undefined
 }
 
 /**

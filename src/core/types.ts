@@ -185,7 +185,7 @@ export interface ServiceScope extends ResourceScope {
  */
 export interface ConnectionScope extends ResourceScope {
   /** Unset until the peer is known */
-  readonly peerScope?: PeerScope
+  readonly peerScope?: PeerScope | undefined
 }
 
 /**
@@ -208,9 +208,9 @@ export interface ConnectionManagementScope extends ConnectionScope, ResourceScop
 export interface StreamScope extends ResourceScope {
   readonly peerScope: PeerScope
   /** Unset until the protocol is negotiated */
-  readonly protocolScope?: ProtocolScope
+  readonly protocolScope?: ProtocolScope | undefined
   /** Unset unless the stream belongs to a service */
-  readonly serviceScope?: ServiceScope
+  readonly serviceScope?: ServiceScope | undefined
 
   /**
    * Counts the stream in the scope of a service as well.

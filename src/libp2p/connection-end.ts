@@ -4,9 +4,11 @@
  * from its side.
  */
 
+import { TimeoutError } from '@libp2p/interface'
+import { Failures } from './failures.ts'
 import { endRecord } from './scope-map.ts'
 import type { ConnectionRecord } from './scope-map.ts'
-import type { MultiaddrConnection } from '@libp2p/interface'
+import type { MultiaddrConnection, StreamCloseEvent } from '@libp2p/interface'
 
 /**
  * How long a connection that was closed may keep its socket, in milliseconds
@@ -25,12 +27,14 @@ const CLOSED = 3
 /**
  * What transports have beyond the interface: `sendReset` and `onRemoteReset` are
  * those of `AbstractMessageStream`, `websocket` that of the WebSockets transport.
- * `terminate` is that of `ws`, which listeners use on Node.
+ * `terminate` is that of `ws`, which listeners use on Node. `socket` is that of
+ * TCP.
  */
 interface RawConnection extends MultiaddrConnection {
   sendReset?(): void
   onRemoteReset?(): void
   websocket?: WebSocket & { terminate?(): void }
+  socket?: { destroyed?: boolean }
 }
 
 /**
@@ -42,10 +46,17 @@ interface RawConnection extends MultiaddrConnection {
 export class ConnectionEnds {
   /** Connections that have closed and still have their socket */
   private readonly lingering = new Map<RawConnection, { record: ConnectionRecord, timer: ReturnType<typeof setTimeout> }>()
+  private readonly failures: Failures
   private stopped = false
 
+  constructor (failures: Failures = new Failures()) {
+    this.failures = failures
+  }
+
   endWith (record: ConnectionRecord, maConn: RawConnection): void {
-    const end = (): void => {
+    const end = (event?: StreamCloseEvent): void => {
+      this.failures.connection(record, maConn, event?.error)
+
       if (maConn.status === 'closed') {
         record.ended = true
         maConn.websocket?.addEventListener('close', () => { endRecord(record) }, { once: true })
@@ -91,7 +102,16 @@ export class ConnectionEnds {
     }
 
     const timer = setTimeout(() => {
-      sending ? this.linger(record, maConn, waited + LINGER) : this.drop(record, maConn)
+      if (sending) {
+        this.linger(record, maConn, waited + LINGER)
+        return
+      }
+
+      if (hasSocket(maConn)) {
+        this.failures.connection(record, maConn, new TimeoutError('The remote kept the socket of a connection that has ended'), 'close')
+      }
+
+      this.drop(record, maConn)
     }, LINGER)
     // must not keep the process alive, browsers have no such thing
     ;(timer as { unref?(): void }).unref?.()
@@ -103,6 +123,13 @@ export class ConnectionEnds {
     endRecord(record)
     drop(maConn, record)
   }
+}
+
+/**
+ * Of other transports it is not known
+ */
+function hasSocket ({ websocket, socket }: RawConnection): boolean {
+  return websocket == null ? socket?.destroyed === false : websocket.readyState !== CLOSED
 }
 
 /**

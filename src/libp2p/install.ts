@@ -6,6 +6,7 @@
 import { hookConnectionGater } from './connection-gater.ts'
 import { ConnectionRecords } from './connection-records.ts'
 import { hookEncrypters, hookProtector } from './encrypters.ts'
+import { Failures } from './failures.ts'
 import { FairShare } from './memory/fair-share.ts'
 import { LeftBehind } from './memory/left-behind.ts'
 import { MuxerHooks } from './muxers.ts'
@@ -13,6 +14,7 @@ import { hookRegistrar } from './registrar.ts'
 import { hookTransportManager, PendingDials } from './transport-manager.ts'
 import { hookUpgrader } from './upgrader.ts'
 import type { ScopeMap } from './scope-map.ts'
+import type { Failure } from '../core/failure.ts'
 import type { ResourceManager } from '../core/types.ts'
 import type { ConnectionGater, ConnectionProtector, Upgrader } from '@libp2p/interface'
 import type { Registrar, TransportManager } from '@libp2p/interface-internal'
@@ -35,17 +37,20 @@ export interface InstallInit {
   baseMemory: { connection: number, stream: number }
   /** Names the service that a protocol belongs to */
   serviceOf(protocol: string): string | undefined
+  /** Told of each connection and stream that has failed */
+  onFailure?(failure: Failure): void
 }
 
 /**
  * @returns takes everything out again
  */
-export function install (components: HookedComponents, { manager, scopes, baseMemory, serviceOf }: InstallInit): () => void {
+export function install (components: HookedComponents, { manager, scopes, baseMemory, serviceOf, onFailure }: InstallInit): () => void {
   const share = new FairShare(manager)
   const leftBehind = new LeftBehind(manager)
   const records = new ConnectionRecords(manager, baseMemory.connection)
   const pending = new PendingDials()
-  const muxers = new MuxerHooks({ manager, scopes, share, leftBehind, streamMemory: baseMemory.stream })
+  const failures = new Failures(onFailure)
+  const muxers = new MuxerHooks({ manager, scopes, failures, share, leftBehind, streamMemory: baseMemory.stream })
 
   const undo = [
     () => { leftBehind.endAll() },
@@ -54,7 +59,7 @@ export function install (components: HookedComponents, { manager, scopes, baseMe
     hookEncrypters(components.upgrader, scopes, share, muxers.decorateFactory),
     hookProtector(components.connectionProtector, scopes, share),
     hookConnectionGater(components, scopes),
-    hookUpgrader(components.upgrader, { scopes, share, records, pending, decorateMuxerFactory: muxers.decorateFactory }),
+    hookUpgrader(components.upgrader, { scopes, failures, share, records, pending, decorateMuxerFactory: muxers.decorateFactory }),
     hookTransportManager(components.transportManager, records, pending)
   ]
 

@@ -9,6 +9,7 @@ import { accountDecoder } from './memory/connections.ts'
 import { accountStream } from './memory/streams.ts'
 import { facade, override } from './override.ts'
 import { endWithObject } from './scope-map.ts'
+import type { Failures } from './failures.ts'
 import type { StreamMemoryContext } from './memory/streams.ts'
 import type { ConnectionRecord, ScopeMap, StreamRecord } from './scope-map.ts'
 import type { Direction, ResourceManager, StreamManagementScope } from '../core/types.ts'
@@ -17,6 +18,7 @@ import type { Stream, StreamMuxer, StreamMuxerFactory, Upgrader } from '@libp2p/
 export interface MuxerHooksInit extends StreamMemoryContext {
   manager: ResourceManager
   scopes: ScopeMap
+  failures: Failures
   /** What a stream costs before it buffers anything, in bytes */
   streamMemory: number
 }
@@ -72,6 +74,7 @@ export class MuxerHooks {
 
     this.muxers.add(muxer)
     accountDecoder(muxer, connection, this.init.share)
+    this.init.failures.watchMuxer(muxer, connection)
 
     override(muxer, 'createStream', original => async options => {
       const scope = this.openScope(connection, 'outbound')
@@ -79,7 +82,7 @@ export class MuxerHooks {
 
       try {
         stream = await original(options)
-        this.manage(stream, scope)
+        this.manage(stream, scope, muxer, connection)
 
         return stream
       } catch (err: any) {
@@ -104,7 +107,7 @@ export class MuxerHooks {
 
       if (wrapper == null) {
         wrapper = event => {
-          if (this.accept(event.detail, connection)) {
+          if (this.accept(event.detail, muxer, connection)) {
             typeof listener === 'function' ? listener.call(muxer, event) : listener.handleEvent(event)
           }
         }
@@ -122,7 +125,7 @@ export class MuxerHooks {
   /**
    * Whether the node gets to see an inbound stream
    */
-  private accept (stream: Stream, connection: ConnectionRecord): boolean {
+  private accept (stream: Stream, muxer: StreamMuxer, connection: ConnectionRecord): boolean {
     // a second listener sees what the first one has let in, and nothing else
     if (this.init.scopes.stream(stream) != null) {
       return true
@@ -133,7 +136,7 @@ export class MuxerHooks {
     }
 
     try {
-      this.manage(stream, this.openScope(connection, 'inbound'))
+      this.manage(stream, this.openScope(connection, 'inbound'), muxer, connection)
 
       return true
     } catch (err: any) {
@@ -163,11 +166,17 @@ export class MuxerHooks {
     }
   }
 
-  private manage (stream: Stream, scope: StreamManagementScope): void {
+  private manage (stream: Stream, scope: StreamManagementScope, muxer: StreamMuxer, connection: ConnectionRecord): void {
     const record: StreamRecord = { scope, ended: false }
 
     this.init.scopes.addStream(stream, record)
     const memory = accountStream(stream, record, this.init)
-    endWithObject(record, stream, () => { memory.onClose() })
+    endWithObject(record, stream, event => {
+      memory.onClose()
+
+      if (event?.error != null) {
+        this.init.failures.stream(record, stream, event, muxer, connection)
+      }
+    })
   }
 }

@@ -9,7 +9,7 @@ import type { HookedComponents, InstallInit } from './install.ts'
 import type { ServiceTable } from './services.ts'
 import type { ResourceManager } from '../core/types.ts'
 
-export interface NodeHooksInit extends Pick<InstallInit, 'baseMemory'> {
+export interface NodeHooksInit extends Pick<InstallInit, 'baseMemory' | 'onFailure'> {
   services: ServiceTable
 }
 
@@ -17,30 +17,30 @@ export class NodeHooks {
   readonly scopes = new ScopeMap()
 
   private readonly manager: ResourceManager
-  private readonly services: ServiceTable
-  private readonly baseMemory: InstallInit['baseMemory']
+  private readonly init: NodeHooksInit
   private readonly components?: HookedComponents
   private undo?: () => void
 
   /**
    * Without components there is no node to hook into.
    */
-  constructor (manager: ResourceManager, { services, baseMemory }: NodeHooksInit, components?: HookedComponents) {
+  constructor (manager: ResourceManager, init: NodeHooksInit, components?: HookedComponents) {
     this.manager = manager
-    this.services = services
-    this.baseMemory = baseMemory
+    this.init = init
     this.components = components
   }
 
   install (): void {
     const { components } = this
+    const { services, baseMemory, onFailure } = this.init
 
     if (components != null) {
       this.undo ??= install(components, {
         manager: this.manager,
         scopes: this.scopes,
-        baseMemory: this.baseMemory,
-        serviceOf: protocol => this.services.serviceOf(protocol, components.registrar)
+        baseMemory,
+        onFailure,
+        serviceOf: protocol => services.serviceOf(protocol, components.registrar)
       })
     }
   }

@@ -5,7 +5,7 @@
 
 import type { DialSockets } from './dial-sockets.ts'
 import type { ConnectionManagementScope, StreamManagementScope } from '../core/types.ts'
-import type { Connection, MessageStreamStatus, PeerId, Stream } from '@libp2p/interface'
+import type { Connection, MessageStreamStatus, MultiaddrConnection, PeerId, Stream, StreamCloseEvent } from '@libp2p/interface'
 
 export interface ConnectionRecord {
   readonly scope: ConnectionManagementScope
@@ -15,6 +15,14 @@ export interface ConnectionRecord {
   peer?: PeerId
   /** The connection is gone, its scope is done */
   ended: boolean
+  /** Set once there is one */
+  maConn?: MultiaddrConnection
+  /** Set while the connection is upgraded */
+  upgrading?: { signal?: AbortSignal }
+  /** What somebody has aborted the connection with */
+  abortedWith?: unknown
+  /** The connection has ended with an error, no other one counts */
+  failed?: boolean
 }
 
 export interface StreamRecord {
@@ -59,12 +67,12 @@ export class ScopeMap {
 /**
  * Ends a record when its object closes, at once if it is closed already: an
  * object may have died before anybody could listen to it. `onEnded` is called
- * when the scope has given everything back.
+ * when the scope has given everything back, with the event if there was one.
  */
-export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: () => void, options: { once: true }): void }, onEnded?: () => void): void {
-  const end = (): void => {
+export function endWithObject (record: ConnectionRecord | StreamRecord, object: { status: MessageStreamStatus, addEventListener(type: 'close', listener: (event: StreamCloseEvent) => void, options: { once: true }): void }, onEnded?: (event?: StreamCloseEvent) => void): void {
+  const end = (event?: StreamCloseEvent): void => {
     endRecord(record)
-    onEnded?.()
+    onEnded?.(event)
   }
 
   if (object.status === 'open' || object.status === 'closing') {

@@ -8,6 +8,7 @@ import { accountConnection } from './memory/connections.ts'
 import { override } from './override.ts'
 import { endRecord } from './scope-map.ts'
 import type { ConnectionRecords } from './connection-records.ts'
+import type { Failures } from './failures.ts'
 import type { FairShare } from './memory/fair-share.ts'
 import type { ConnectionRecord, ScopeMap } from './scope-map.ts'
 import type { PendingDials } from './transport-manager.ts'
@@ -17,6 +18,7 @@ import type { MultiaddrConnection, StreamMuxerFactory, Upgrader } from '@libp2p/
 export interface UpgraderHooks {
   records: ConnectionRecords
   scopes: ScopeMap
+  failures: Failures
   share: FairShare
   pending: PendingDials
   /** Decorates the muxer factory that a transport brings along */
@@ -24,7 +26,7 @@ export interface UpgraderHooks {
 }
 
 export function hookUpgrader (upgrader: Upgrader, hooks: UpgraderHooks): () => void {
-  const ends = new ConnectionEnds()
+  const ends = new ConnectionEnds(hooks.failures)
 
   const undoInbound = override(upgrader, 'upgradeInbound', original => async (maConn: MultiaddrConnection, options: any) => {
     await upgrade('inbound', maConn, options, async opts => original(maConn, opts), hooks, ends)
@@ -50,10 +52,17 @@ async function upgrade <T> (direction: Direction, maConn: MultiaddrConnection, o
       options = { ...options, muxerFactory: hooks.decorateMuxerFactory(options.muxerFactory) }
     }
 
-    return await original(options)
+    const result = await original(options)
+    record.upgrading = undefined
+
+    return result
   } catch (err: any) {
     // one that was handed over, and then refused what a connection costs
     record ??= hooks.scopes.connection(maConn)
+
+    if (record != null) {
+      hooks.failures.connection(record, maConn, err)
+    }
 
     // not every transport closes what it could not upgrade
     maConn.abort(err)
@@ -78,6 +87,8 @@ function open (direction: Direction, maConn: MultiaddrConnection, options: any, 
   }
 
   const record = adopted ?? dialled ?? records.open(direction, maConn.remoteAddr)
+  record.maConn = maConn
+  record.upgrading = { signal: options?.signal }
 
   if (adopted != null) {
     records.withBase(adopted.scope)

@@ -1,9 +1,10 @@
 /**
- * @file Shows use, limits and refusals in the metrics of the node. All of it is
+ * @file Shows use, limits, refusals and failures in the metrics of the node. All of it is
  * calculated when the metrics are read.
  */
 
 import { COUNT_BUCKETS, MEMORY_BUCKETS, numbersOf, ROOTS, Snapshots, useOf } from './observed.ts'
+import type { FailureCount } from './failures.ts'
 import type { NearLimit } from './near-limits.ts'
 import type { Observed, Root } from './observed.ts'
 import type { RefusalCount } from './refusals.ts'
@@ -12,9 +13,16 @@ import type { CounterGroup, Metrics } from '@libp2p/interface'
 
 export interface ObservedNode extends Observed {
   nearLimits(): NearLimit[]
+  failures(): FailureCount[]
 }
 
 type Values = Record<string, number>
+
+class NodeSnapshots extends Snapshots<ObservedNode> {
+  get failures (): FailureCount[] {
+    return this.once('failures', () => this.observed.failures())
+  }
+}
 
 const PREFIX = 'libp2p_resource_manager'
 
@@ -50,22 +58,22 @@ const PEER_FIELDS = [
 ] as const
 
 export function registerMetrics (metrics: Metrics, observed: ObservedNode): void {
-  const now = new Snapshots(observed)
-  let countRefusals = (): void => {}
+  const now = new NodeSnapshots(observed)
+  let count = (): void => {}
 
   const gauge = (name: string, label: string, help: string, read: () => Values): void => {
     metrics.registerMetricGroup(`${PREFIX}_${name}`, {
       label,
       help,
       calculate: () => {
-        countRefusals()
+        count()
 
         return read()
       }
     })
   }
 
-  const counter = (name: string, help: string): CounterGroup => metrics.registerCounterGroup(`${PREFIX}_${name}`, { label: 'limit', help })
+  const counter = (name: string, label: string, help: string): CounterGroup => metrics.registerCounterGroup(`${PREFIX}_${name}`, { label, help })
 
   for (const root of ROOTS) {
     const [name, who] = NAMES[root]
@@ -95,12 +103,20 @@ export function registerMetrics (metrics: Metrics, observed: ObservedNode): void
     () => withZeros(byKind(observed.nearLimits()), near))
 
   // read after the gauges, in the order in which all are registered
-  const refused = counter('refusals_total', 'Reservations that were refused, by direction, kind of scope and limit')
-  const observedOnly = counter('observed_refusals_total', 'Reservations that would have been refused, if limits were enforced')
+  const refused = counter('refusals_total', 'limit', 'Reservations that were refused, by direction, kind of scope and limit')
+  const observedOnly = counter('observed_refusals_total', 'limit', 'Reservations that would have been refused, if limits were enforced')
 
-  countRefusals = sinceLastTime(() => now.refusals, (refusal, increment) => {
-    (refusal.enforced ? refused : observedOnly).increment({ [limitName(refusal)]: increment })
+  const failed = counter('failures_total', 'reason', 'Connections and streams that ended with an error, by direction, kind, how far they had come and error')
+
+  const countRefusals = sinceLastTime(() => now.refusals, limitName, (refusal, increment) => {
+    (refusal.enforced ? refused : observedOnly).increment(increment)
   })
+  const countFailures = sinceLastTime(() => now.failures, failureName, (_, increment) => { failed.increment(increment) })
+
+  count = () => {
+    countRefusals()
+    countFailures()
+  }
 }
 
 /**
@@ -111,22 +127,26 @@ function limitName ({ direction, kind, resource }: RefusalCount): string {
   return direction === undefined ? `${kind}.${resource}` : `${direction} ${kind}.${resource}`
 }
 
+function failureName ({ direction, kind, stage, reason }: FailureCount): string {
+  return `${direction} ${kind} ${stage} ${reason}`
+}
+
 /**
  * Counters go up when a gauge is read, and are not calculated themselves: what is
  * calculated is added to them in Prometheus and OpenTelemetry, but is all that they
  * show in simple-metrics. Increments mean the same everywhere.
  */
-function sinceLastTime (read: () => RefusalCount[], add: (refusal: RefusalCount, increment: number) => void): () => void {
+function sinceLastTime <T extends { count: number }> (read: () => T[], nameOf: (entry: T) => string, add: (entry: T, increment: Values) => void): () => void {
   const counted = new Map<string, number>()
 
   return () => {
-    for (const refusal of read()) {
-      const name = limitName(refusal)
-      const increment = refusal.count - (counted.get(name) ?? 0)
+    for (const entry of read()) {
+      const name = nameOf(entry)
+      const increment = entry.count - (counted.get(name) ?? 0)
 
       if (increment > 0) {
-        counted.set(name, refusal.count)
-        add(refusal, increment)
+        counted.set(name, entry.count)
+        add(entry, { [name]: increment })
       }
     }
   }

@@ -28,11 +28,11 @@ export interface Observed {
  * present task ends: metrics of one scrape agree, and thousands of scopes are gone
  * through once.
  */
-export class Snapshots {
-  private readonly observed: Observed
-  private readonly kept = new Map<keyof Observed, unknown>()
+export class Snapshots<T extends Observed = Observed> {
+  protected readonly observed: T
+  private readonly kept = new Map<string, unknown>()
 
-  constructor (observed: Observed) {
+  constructor (observed: T) {
     this.observed = observed
   }
 
@@ -55,7 +55,7 @@ export class Snapshots {
     return this.once('listConnections', () => this.observed.listConnections().map(scope => scope.stat().memory))
   }
 
-  private once <T> (key: keyof Observed, read: () => T): T {
+  protected once <T> (key: string, read: () => T): T {
     if (!this.kept.has(key)) {
       if (this.kept.size === 0) {
         queueMicrotask(() => { this.kept.clear() })

@@ -2,9 +2,9 @@
 
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
-import { createNode, eventually, expectNothingHeld, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
+import { createNode, eventually, expectNothingHeld, failuresOf, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { ECHO, handleHeld, HELD, heldStreams } from '../fixtures/pair.ts'
-import type { ResourceLimitExceededError } from '../../src/index.ts'
+import type { Failure, ResourceLimitExceededError } from '../../src/index.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 
@@ -38,22 +38,23 @@ function encode ({ version = 0, type = Type.Data, flag = 0, stream = 1, data = n
 
 /**
  * Frames that no well-behaved remote sends, and whether they cost it its
- * connection. The streams that the remote opens have odd numbers.
+ * connection. The streams that the remote opens have odd numbers. js-libp2p
+ * ignores some, without a failure.
  */
-const FRAMES: Record<string, { frames: Frame[], endsConnection: boolean }> = {
-  'of an unknown version': { frames: [{ version: 9 }], endsConnection: true },
-  'of an unknown type': { frames: [{ type: 77 }], endsConnection: true },
-  'with data for no stream': { frames: [{ stream: 0, data: new Uint8Array(10) }], endsConnection: true },
+const FRAMES: Record<string, { frames: Frame[], endsConnection: boolean, failure?: string }> = {
+  'of an unknown version': { frames: [{ version: 9 }], endsConnection: true, failure: 'inbound connection open InvalidFrameError' },
+  'of an unknown type': { frames: [{ type: 77 }], endsConnection: true, failure: 'inbound connection open InvalidFrameError' },
+  'with data for no stream': { frames: [{ stream: 0, data: new Uint8Array(10) }], endsConnection: true, failure: 'inbound connection open InvalidFrameError' },
   'with data for a stream that was never opened': { frames: [{ stream: 4001, data: new Uint8Array(1000) }], endsConnection: false },
   'that grant a window to a stream that was never opened': { frames: [{ type: Type.WindowUpdate, stream: 4001, length: 2 ** 32 - 1 }], endsConnection: false },
   'that reset and close streams that were never opened': { frames: [{ type: Type.WindowUpdate, flag: RST, stream: 4001 }, { type: Type.WindowUpdate, flag: FIN, stream: 4003 }], endsConnection: false },
-  'that open a stream with a number of ours': { frames: [{ type: Type.WindowUpdate, flag: SYN, stream: 4002 }], endsConnection: true },
+  'that open a stream with a number of ours': { frames: [{ type: Type.WindowUpdate, flag: SYN, stream: 4002 }], endsConnection: true, failure: 'inbound connection open InvalidParametersError' },
   'that open the same stream again and again': { frames: Array.from({ length: 100 }, () => ({ type: Type.WindowUpdate, flag: SYN, stream: 4001 })), endsConnection: false },
-  'with more data than the window lets through': { frames: [{ type: Type.WindowUpdate, flag: SYN, stream: 4001 }, { stream: 4001, data: new Uint8Array(300 * 1024) }], endsConnection: true },
-  'that open, acknowledge, close and reset a stream at once': { frames: [{ type: Type.WindowUpdate, flag: SYN | ACK | FIN | RST, stream: 4001 }], endsConnection: false },
-  'that answer a ping that was never sent': { frames: [{ type: Type.Ping, flag: ACK, stream: 0, length: 4711 }], endsConnection: true },
-  'that are pings of no kind': { frames: [{ type: Type.Ping, flag: FIN, stream: 0 }], endsConnection: true },
-  'that say goodbye and go on': { frames: [{ type: Type.GoAway, stream: 0, length: 1 }, { type: Type.WindowUpdate, flag: SYN, stream: 4001 }], endsConnection: true }
+  'with more data than the window lets through': { frames: [{ type: Type.WindowUpdate, flag: SYN, stream: 4001 }, { stream: 4001, data: new Uint8Array(300 * 1024) }], endsConnection: true, failure: 'inbound connection open ReceiveWindowExceededError' },
+  'that open, acknowledge, close and reset a stream at once': { frames: [{ type: Type.WindowUpdate, flag: SYN | ACK | FIN | RST, stream: 4001 }], endsConnection: false, failure: 'inbound stream negotiation StreamResetError' },
+  'that answer a ping that was never sent': { frames: [{ type: Type.Ping, flag: ACK, stream: 0, length: 4711 }], endsConnection: true, failure: 'inbound connection open UnRequestedPingError' },
+  'that are pings of no kind': { frames: [{ type: Type.Ping, flag: FIN, stream: 0 }], endsConnection: true, failure: 'inbound connection open InvalidFrameError' },
+  'that say goodbye and go on': { frames: [{ type: Type.GoAway, stream: 0, length: 1 }, { type: Type.WindowUpdate, flag: SYN, stream: 4001 }], endsConnection: true, failure: 'inbound connection open Error' }
 }
 
 describe('a remote that misbehaves', () => {
@@ -62,6 +63,7 @@ describe('a remote that misbehaves', () => {
   let honest: Libp2p<any>
   let connection: Connection
   let refused: ResourceLimitExceededError[]
+  let failed: Failure[]
 
   async function start (init: NodeInit = {}): Promise<void> {
     // js-libp2p finds out that a muxer is gone when it pings the remote
@@ -75,6 +77,8 @@ describe('a remote that misbehaves', () => {
 
     refused = []
     managerOf(node).addEventListener('blocked', ({ detail }) => { refused.push(detail) })
+    failed = []
+    managerOf(node).addEventListener('failed', ({ detail }) => { failed.push(detail) })
   }
 
   /** Over the encrypted connection, past the muxer */
@@ -100,7 +104,7 @@ describe('a remote that misbehaves', () => {
     await stopAll(remote, honest, node)
   })
 
-  for (const [name, { frames, endsConnection }] of Object.entries(FRAMES)) {
+  for (const [name, { frames, endsConnection, failure }] of Object.entries(FRAMES)) {
     it(`by frames ${name} loses ${endsConnection ? 'its connection' : 'at most a stream'}`, async () => {
       await start()
       send(...frames)
@@ -113,24 +117,28 @@ describe('a remote that misbehaves', () => {
         expect(managerOf(node).stat().peers.get(`${remote.peerId}`)?.inboundConnections).to.equal(1)
       }
 
+      expect(failuresOf(managerOf(node))).to.deep.equal(failure == null ? {} : { [failure]: 1 })
+      expect(failed.every(({ peer }) => peer?.equals(remote.peerId))).to.be.true()
+      expect(failed).to.have.lengthOf(failure == null ? 0 : 1)
       await expectOthersAreServed()
       await expectNothingLeft()
     })
   }
 
-  for (const [name, lines] of Object.entries<Uint8Array[]>({
-    'a protocol of 64 kB': [Buffer.concat([Uint8Array.of(0x80, 0x80, 0x04), new Uint8Array(64 * 1024).fill(97)])],
-    'a header without end': [Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255)],
-    'an empty line': [Uint8Array.of(0)],
-    'a line that does not end': [Uint8Array.of(3, 97, 97, 97)]
+  for (const [name, { line, reason }] of Object.entries<{ line: Uint8Array, reason: string }>({
+    'a protocol of 64 kB': { line: Buffer.concat([Uint8Array.of(0x80, 0x80, 0x04), new Uint8Array(64 * 1024).fill(97)]), reason: 'InvalidDataLengthLengthError' },
+    'a header without end': { line: Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255), reason: 'TimeoutError' },
+    'an empty line': { line: Uint8Array.of(0), reason: 'InvalidMessageError' },
+    'a line that does not end': { line: Uint8Array.of(3, 97, 97, 97), reason: 'InvalidMessageError' }
   })) {
     it(`by a stream that negotiates ${name} loses the stream`, async () => {
       await start({ options: { connectionManager: { inboundStreamProtocolNegotiationTimeout: 1000, inboundConnectionThreshold: Infinity } } })
       const stream = await open()
-      lines.forEach(line => { stream.send(line) })
+      stream.send(line)
 
       await eventually(() => stream.status !== 'open')
       await eventually(() => managerOf(node).stat().transient.inboundStreams === 0)
+      expect(failuresOf(managerOf(node))).to.deep.equal({ [`inbound stream negotiation ${reason}`]: 1 })
       expect(node.getConnections(remote.peerId)).to.have.lengthOf(1)
       await expectOthersAreServed()
       await expectNothingLeft()
@@ -145,6 +153,8 @@ describe('a remote that misbehaves', () => {
     await eventually(() => managerOf(node).stat().system.inboundStreams === 0)
 
     expect(managerOf(node).listProtocols().filter(protocol => protocol.startsWith('/unknown'))).to.be.empty()
+    // js-libp2p answers each, so it is the remote that gives up
+    expect(failuresOf(managerOf(node))).to.deep.equal({ 'inbound stream negotiation StreamResetError': 1 })
     await expectOthersAreServed()
     await expectNothingLeft()
   })
@@ -161,6 +171,7 @@ describe('a remote that misbehaves', () => {
     await eventually(() => stream.status !== 'open')
     clearInterval(timer)
     await eventually(() => managerOf(node).stat().system.inboundStreams === 0)
+    expect(failuresOf(managerOf(node))).to.deep.equal({ 'inbound stream negotiation TimeoutError': 1 })
     await expectOthersAreServed()
     await expectNothingLeft()
   })
@@ -181,6 +192,10 @@ describe('a remote that misbehaves', () => {
     // some were reset before the node has seen them
     expect(refused.length).to.be.within(1, tried)
     expect(new Set(refused.map(({ scope }) => scope))).to.deep.equal(new Set(['transient']))
+    expect(managerOf(node).refusals()).to.containSubset([{ kind: 'transient', direction: 'inbound', count: refused.length }])
+    // each is the one or the other
+    expect(Object.keys(failuresOf(managerOf(node)))).to.deep.equal(['inbound stream negotiation StreamResetError'])
+    expect(refused.length + failed.length).to.be.at.most(tried)
 
     await connection.newStream(HELD)
     await eventually(() => heldStreams(node).length === 1)
@@ -205,6 +220,9 @@ describe('a remote that misbehaves', () => {
     await eventually(() => managerOf(node).stat().system.inboundConnections === 2 && managerOf(node).stat().transient.inboundConnections === 0)
     expect(refused.every(({ kind }) => kind === 'peer')).to.be.true()
     expect(refused).to.not.be.empty()
+    expect(managerOf(node).refusals()).to.deep.equal([
+      { kind: 'peer', resource: 'connections', direction: 'inbound', enforced: true, count: refused.length, attempted: refused.length }
+    ])
     await expectOthersAreServed()
     await expectNothingLeft()
   })

@@ -8,9 +8,10 @@ import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../src/index.ts'
 import { ConnectionEnds } from '../../src/libp2p/connection-end.ts'
 import { DialSockets } from '../../src/libp2p/dial-sockets.ts'
+import { Failures } from '../../src/libp2p/failures.ts'
 import { eventually, expectNothingHeld } from '../fixtures/nodes.ts'
 import { createWebSocketsNode, rawWebSocketServer, socketsOf, untilSockets, UPGRADES_AND_IGNORES } from '../fixtures/websockets.ts'
-import type { DefaultResourceManager } from '../../src/index.ts'
+import type { DefaultResourceManager, Failure } from '../../src/index.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
 import type { RawServer } from '../fixtures/sockets.ts'
 import type { MultiaddrConnection } from '@libp2p/interface'
@@ -24,6 +25,7 @@ describe('a WebSocket that was closed', () => {
   let server: RawServer
   let remote: net.Socket
   let manager: DefaultResourceManager
+  let failures: Failure[]
 
   async function dial (): Promise<MultiaddrConnection> {
     server = await rawWebSocketServer(async socket => {
@@ -39,13 +41,14 @@ describe('a WebSocket that was closed', () => {
       upgrader: { upgradeOutbound: async (maConn: any) => maConn } as any
     }))
     sockets.stopLooking()
-    new ConnectionEnds().endWith({ sockets, ended: false, scope: manager.openConnection('outbound', true, server.address) }, maConn)
+    new ConnectionEnds(new Failures(failure => { failures.push(failure) })).endWith({ sockets, ended: false, scope: manager.openConnection('outbound', true, server.address) }, maConn)
 
     return maConn
   }
 
   beforeEach(() => {
     manager = createResourceManager()
+    failures = []
   })
 
   afterEach(async () => {
@@ -87,6 +90,8 @@ describe('a WebSocket that was closed', () => {
 
     remote.resume()
     await untilSockets(server.port, 0, 0, 6_000)
+    // the remote is no more than slow, and then it keeps the socket
+    expect(failures.map(({ stage }) => stage)).to.deep.equal(['close'])
   })
 
   it('is accounted until the other side has taken everything', async () => {
@@ -126,6 +131,9 @@ describe('a WebSocket that was closed', () => {
     expect(socketsOf(server.port).dialled).to.have.lengthOf(1)
 
     await untilSockets(server.port, 0, 0, 6_000)
+    expect(failures).to.have.lengthOf(1)
+    expect(failures[0]).to.include({ kind: 'connection', direction: 'outbound', stage: 'close', reason: 'TimeoutError' })
+    expect(failures[0].endpoint?.equals(server.address)).to.be.true()
   })
 
   it('is gone at once when it is aborted', async () => {

@@ -4,7 +4,7 @@
 
 import { expect } from 'aegir/chai'
 import pWaitFor from 'p-wait-for'
-import { connect, createNode, eventually, expectNothingHeld, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { connect, createNode, eventually, expectNothingHeld, failuresOf, managerOf, stopAll } from '../fixtures/nodes.ts'
 import type { TestNode } from '../fixtures/nodes.ts'
 
 const SOURCE = '/source/1.0.0'
@@ -61,6 +61,7 @@ describe('a remote that half-closes its socket', () => {
     await pWaitFor(async () => await sockets() === 0, { timeout: 6_000 })
     await expectNothingHeld(managerOf(listener))
     expect(listener.getConnections()).to.be.empty()
+    expect(failuresOf(managerOf(listener))).to.deep.equal({ 'inbound connection close TimeoutError': 1 })
     socket.destroy()
   })
 })

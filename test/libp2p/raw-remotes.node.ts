@@ -1,7 +1,7 @@
 import { expect } from 'aegir/chai'
-import { createNode, eventually, expectNothingHeld, held, managerOf, stopAll } from '../fixtures/nodes.ts'
+import { createNode, eventually, expectNothingHeld, failuresOf, held, managerOf, stopAll } from '../fixtures/nodes.ts'
 import { LEAVING, rawClient, rawServer, stalledClient, TALKING_NONSENSE, untilClosed } from '../fixtures/sockets.ts'
-import type { ResourceLimitExceededError } from '../../src/index.ts'
+import type { Direction, ResourceLimitExceededError } from '../../src/index.ts'
 import type { NodeInit, TestNode } from '../fixtures/nodes.ts'
 import type { Behaviour, RawServer } from '../fixtures/sockets.ts'
 
@@ -40,6 +40,16 @@ describe('a remote that never becomes a peer', () => {
     }
   }
 
+  /** One, by the error of the upgrade or the first one of the socket */
+  function expectFailure (direction: Direction, reason: string = '(EncryptionFailedError|ECONNRESET|EPIPE|TimeoutError)'): void {
+    const failures = Object.entries(failuresOf(managerOf(node)))
+
+    expect(failures).to.have.lengthOf(1)
+    expect(failures[0][0]).to.match(new RegExp(`^${direction} connection upgrade ${reason}$`))
+    expect(failures[0][1]).to.equal(1)
+    expect(managerOf(node).refusals()).to.be.empty()
+  }
+
   function testBoth (name: string, behaviour: Behaviour): void {
     it(`${name}, as a client`, async () => {
       const socket = await rawClient(node)
@@ -49,6 +59,7 @@ describe('a remote that never becomes a peer', () => {
 
       await eventually(() => most === 1)
       await expectNothingHeld(managerOf(node))
+      expectFailure('inbound')
     })
 
     it(`${name}, as a server`, async () => {
@@ -59,6 +70,11 @@ describe('a remote that never becomes a peer', () => {
       expect(server.accepted).to.equal(1)
       expect(most).to.equal(1)
       await expectNothingHeld(managerOf(node))
+
+      // a dial may find the socket gone before there is a connection
+      if (name !== 'resets at once' && name !== 'is destroyed at once') {
+        expectFailure('outbound')
+      }
     })
   }
 
@@ -96,6 +112,8 @@ describe('a remote that never becomes a peer', () => {
     await untilClosed(socket)
 
     await expectNothingHeld(managerOf(node))
+    // nobody has done anything wrong
+    expect(failuresOf(managerOf(node))).to.be.empty()
   })
 
   it('stalls until the dialer gives up', async () => {
@@ -104,6 +122,7 @@ describe('a remote that never becomes a peer', () => {
 
     await expect(node.dial(server.address, { signal: controller.signal })).to.eventually.be.rejected()
     await expectNothingHeld(managerOf(node))
+    expect(failuresOf(managerOf(node))).to.be.empty()
   })
 
   it('stalls until the dialer stops', async () => {
@@ -117,6 +136,7 @@ describe('a remote that never becomes a peer', () => {
     await rejected
 
     await expectNothingHeld(managerOf(node))
+    expect(failuresOf(managerOf(node))).to.be.empty()
   })
 
   it('comes many times at once', async () => {
@@ -138,5 +158,8 @@ describe('a remote that never becomes a peer', () => {
     }
 
     await expectNothingHeld(managerOf(node))
+    expect(managerOf(node).refusals()).to.containSubset([{ kind: 'transient', resource: 'inboundConnections', count: 30 }])
+    // the others have left without a word
+    expect(Object.entries(failuresOf(managerOf(node))).reduce((sum, [, count]) => sum + count, 0)).to.equal(20)
   })
 })

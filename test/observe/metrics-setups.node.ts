@@ -140,7 +140,9 @@ describe('the metrics of nodes', () => {
       const stream = await connection.newStream(['/unknown', ECHO])
       await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 1)
       stream.abort(new Error('enough'))
-      await eventually(() => managerOf(listener).stat().transient.inboundStreams === 0)
+      // and one that fails, as all others will
+      await expect(connection.newStream(['/made-up', '/made-up/too'])).to.eventually.be.rejected.with.property('name', 'UnsupportedProtocolError')
+      await eventually(() => managerOf(listener).failures().length === 2)
       const before = await series()
 
       let asked = 0

@@ -195,22 +195,48 @@ Object.entries(IMPLEMENTATIONS).forEach(([implementation, createReadable]) => de
     ])
   })
 
+  it('count what has failed', async () => {
+    const listener = await createMeasured()
+    const connection = await connect(await create(), listener)
+    const reset = async (): Promise<void> => {
+      const before = managerOf(listener).failures()[0]?.count ?? 0
+      const stream = await connection.newStream(ECHO)
+      await eventually(() => managerOf(listener).stat().protocols.get(ECHO)?.inboundStreams === 1)
+      stream.abort(new Error('enough'))
+      await eventually(() => managerOf(listener).failures()[0]?.count === before + 1)
+    }
+    let failed = 0
+
+    expect(await read('failures_total')).to.deep.equal({})
+
+    for (const more of [2, 0, 3, 0]) {
+      for (let i = 0; i < more; i++) {
+        await reset()
+      }
+
+      failed += more
+      expect(await read('failures_total')).to.deep.equal({ 'inbound stream open StreamResetError': failed })
+    }
+
+    expect(await read('refusals_total')).to.deep.equal({})
+  })
+
   it('are calculated when somebody reads them', async () => {
     const listener = await createMeasured()
-    const spies = (['stat', 'limits', 'nearLimits', 'refusals', 'listConnections'] as const).map(name => Sinon.spy(managerOf(listener), name))
+    const spies = (['stat', 'limits', 'nearLimits', 'refusals', 'failures', 'listConnections'] as const).map(name => Sinon.spy(managerOf(listener), name))
     const connection = await connect(await create(), listener)
     const stream = await connection.newStream(ECHO)
     stream.abort(new Error('enough'))
 
     // nobody has an interval in which it calculates
-    expect(spies.map(spy => spy.callCount)).to.deep.equal([0, 0, 0, 0, 0])
+    expect(spies.map(spy => spy.callCount)).to.deep.equal([0, 0, 0, 0, 0, 0])
 
     for (let i = 1; i < 3; i++) {
       await readable.readAll()
 
       // simple-metrics waits between one metric and the next, so that it is another moment
       if (implementation !== 'simple-metrics') {
-        expect(spies.map(spy => spy.callCount)).to.deep.equal([i, i, i, i, i])
+        expect(spies.map(spy => spy.callCount)).to.deep.equal([i, i, i, i, i, i])
       }
 
       expect(spies.every(spy => spy.callCount >= i)).to.be.true()

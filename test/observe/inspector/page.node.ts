@@ -63,6 +63,22 @@ describe('the page of the inspector', function () {
     expect(tab.incidents).to.deep.equal([])
   })
 
+  it('has room for the numbers of a node that has no peers yet, and of one that has some', async () => {
+    const { manager, page } = await tab.open()
+    const overlapping = async (): Promise<string[]> => page.locator('.node.system .bar').evaluateAll(bars => bars.filter(bar => bar.scrollWidth > bar.clientWidth).map(bar => bar.textContent))
+
+    await page.locator('.node.system .bar').first().waitFor()
+    expect(await overlapping()).to.deep.equal([])
+
+    manager.openConnection('inbound', true).setPeer(OTHER_PEER)
+    await page.locator('.node.peer').waitFor()
+    expect(await overlapping()).to.deep.equal([])
+
+    manager.openStream(OTHER_PEER, 'inbound').setProtocol('/one/1.0.0')
+    await page.locator('.node.protocol').waitFor()
+    expect(await overlapping()).to.deep.equal([])
+  })
+
   it('sorts tables, by mouse and by keyboard', async () => {
     const { manager, page } = await tab.open()
     const peers = makePeers(3)

@@ -44,6 +44,9 @@ const INDENT = 16
 /** Between columns, with room for the lines */
 const GUTTER = 18
 const ROW_GAP = 8
+
+/** Of four columns, as many as there can be, so that the system has room for its numbers when there are fewer */
+const LEAST_WIDTH = 4 * (WIDTH + GUTTER)
 const CORNER = 5
 
 interface Group {
@@ -174,7 +177,8 @@ function draw (system: DrawnNode, columns: DrawnNode[][]): Drawing {
 
   layout(graph)
 
-  const { width = 0, height = 0 } = graph.graph() as { width?: number, height?: number }
+  const { width: used = 0, height = 0 } = graph.graph() as { width?: number, height?: number }
+  const width = Math.max(used, LEAST_WIDTH)
   const nodes = columns.flat()
   const places = new Map(nodes.map(({ id, parent }) => {
     const { x, y, width, height } = graph.node(id) as unknown as Placed
