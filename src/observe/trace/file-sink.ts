@@ -66,7 +66,6 @@ class FileSink implements TraceSink {
   private target?: Target
   /** Whether the file lacks events, so that totals would not fit */
   private isBehind = false
-  private isClosed = false
   /** After what was handed over before */
   private last: Promise<void> = Promise.resolve()
 
@@ -89,18 +88,16 @@ class FileSink implements TraceSink {
   }
 
   async write (events: readonly TraceEvent[]): Promise<void> {
-    if (this.isClosed) {
-      throw new Error('The sink of the trace is closed')
-    }
-
     const last = this.last.catch(() => {})
     this.last = last.then(async () => { await this.writeAll(events) })
 
     await this.last
   }
 
+  /**
+   * No file is open between two writes, so that a node that starts again goes on
+   */
   async close (): Promise<void> {
-    this.isClosed = true
     // whoever wrote heard of it
     await this.last.catch(() => {})
   }

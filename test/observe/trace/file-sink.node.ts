@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { expect } from 'aegir/chai'
+import { createResourceManager } from '../../../src/index.ts'
 import { fileSink } from '../../../src/observe/trace/file-sink.ts'
 import { formatEvents } from '../../../src/observe/trace/format.ts'
 import { replay } from '../../../src/observe/trace/replay.ts'
+import { PEER } from '../../fixtures/peers.ts'
 import { randomTrace } from '../../fixtures/random-trace.ts'
 import { traceUntilFull, traceUntilKilled } from '../../fixtures/trace-process.ts'
 import type { ScopeStat } from '../../../src/index.ts'
@@ -75,7 +77,20 @@ describe('trace/file-sink', () => {
     await sink.close?.()
 
     expect(gunzipSync(await readFile(path)).toString()).to.equal(formatEvents(EVENTS))
-    await expect(Promise.resolve(sink.write(EVENTS))).to.eventually.be.rejectedWith('closed')
+  })
+
+  it('goes on when a node starts again', async () => {
+    const manager = createResourceManager({ trace: fileSink(path) })
+    await manager.afterStop()
+    manager.beforeStart()
+    manager.openStream(PEER, 'outbound')
+    await manager.afterStop()
+    const types: string[] = []
+    const state = await replay(createReadStream(path), { onEvent: ({ type }) => { types.push(type) } })
+
+    expect(types.filter(type => type === 'start')).to.have.lengthOf(2)
+    expect(state.problems).to.deep.equal([])
+    expect(state.scopes.get('system')).to.have.property('outboundStreams', 1)
   })
 
   it('begins a new file when one is large, each can be read without the others', async () => {
