@@ -49,6 +49,7 @@ export class Routes {
   private readonly feed: Feed
   private readonly welcome: Welcome
   private readonly routes: Map<string, Route>
+  private readonly answering = new WeakSet<object>()
 
   constructor ({ manager, access, feed, welcome }: RoutesInit) {
     this.manager = manager
@@ -69,6 +70,18 @@ export class Routes {
   }
 
   handle (request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request
+
+    // no browser asks before it has the answer, whoever does may not want to read any
+    if (this.answering.has(socket)) {
+      socket.destroy()
+
+      return
+    }
+
+    this.answering.add(socket)
+    response.on('close', () => { this.answering.delete(socket) })
+
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
       response.setHeader(name, value)
     }
@@ -191,7 +204,7 @@ function sendError (response: ServerResponse, status: number, error: ErrorAnswer
   send(response, status, JSON_TYPE, JSON.stringify(error))
 }
 
-function send (response: ServerResponse, status: number, type: string, body: string): void {
+function send (response: ServerResponse, status: number, type: string, body: string | Buffer): void {
   response.writeHead(status, { 'content-type': type })
   response.end(body)
 }

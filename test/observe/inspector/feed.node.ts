@@ -260,6 +260,30 @@ describe('what the inspector tells', () => {
     }
   }).timeout(60_000)
 
+  it('is no more often made for who comes again and again', async () => {
+    await start()
+    const stat = manager.stat.bind(manager)
+    let stats = 0
+
+    // the next one waits for twenty times as long
+    manager.stat = () => {
+      stats++
+
+      for (const start = performance.now(); performance.now() < start + 50;) {
+        // as with very many peers
+      }
+
+      return stat()
+    }
+
+    for (let i = 0; i < 40; i++) {
+      (await look()).close()
+    }
+
+    expect(stats).to.be.below(20)
+    await (await look()).next('snapshot')
+  })
+
   it('is told to so many', async () => {
     await start()
 
