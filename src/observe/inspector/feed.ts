@@ -6,6 +6,7 @@
 import { every } from '../../core/every.ts'
 import { History } from './history.ts'
 import { toJSON } from './inspected.ts'
+import { messageOf } from './message-of.ts'
 import { RecentRefusals } from './recent-refusals.ts'
 import { snapshotOf } from './snapshot.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -171,8 +172,8 @@ export class Feed {
 function harmless (act: () => void): string | undefined {
   try {
     act()
-  } catch (err: any) {
-    return `${err?.message ?? err}`
+  } catch (err) {
+    return messageOf(err)
   }
 }
 

@@ -5,6 +5,7 @@
 import { SECURITY_HEADERS, documentWith } from './document.ts'
 import { servedFiles } from './files.ts'
 import { fromJSON, toJSON } from './inspected.ts'
+import { messageOf } from './message-of.ts'
 import type { Access, Asked } from './access.ts'
 import type { Feed } from './feed.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -91,7 +92,7 @@ export class Routes {
     response.on('error', () => {})
 
     this.answer(request, response).catch(err => {
-      sendError(response, err instanceof RequestError ? err.status : 500, { message: err.message })
+      sendError(response, err instanceof RequestError ? err.status : 500, { message: messageOf(err) })
     })
   }
 
