@@ -10,6 +10,9 @@ const MAX_INT64 = 2n ** 63n - 1n
 
 const INTEGER = /^-?\d+$/
 
+/** Of an integer of 64 bits, with its sign */
+const MOST_CHARACTERS = 20
+
 /** Web standards that TypeScript does not know yet */
 const { parse, rawJSON, stringify } = JSON as unknown as {
   parse(text: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown
@@ -24,6 +27,11 @@ export function parseExactly (text: string): unknown {
   return parse(text, (key, value, { source }) => {
     if (typeof value !== 'number' || Number.isSafeInteger(value) || !INTEGER.test(source)) {
       return value
+    }
+
+    // no number that anybody counts to, and a long one takes long to read
+    if (source.length > MOST_CHARACTERS) {
+      return source
     }
 
     const integer = BigInt(source)
