@@ -22,8 +22,8 @@ const RESUME_AT = 0.95
 export interface ProcessMemoryInit {
   /** Bytes, Infinity switches it off */
   limit: number
-  /** How much memory the process holds, in bytes */
-  read(): number
+  /** How much memory the process holds, in bytes, undefined if that is not known now */
+  read(): number | undefined
   /** Called when the mark was passed, one way or the other */
   onChange(): void
 }
@@ -62,7 +62,7 @@ export class ProcessMemory {
     const { limit, read, onChange } = this.init
     const { exceeded } = this
 
-    this.current = read()
+    this.current = read() ?? this.current
     this.exceeded = this.current > (exceeded ? RESUME_AT * limit : limit)
 
     if (this.exceeded !== exceeded) {

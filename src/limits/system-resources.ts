@@ -44,16 +44,27 @@ function constrainedMemory (): number {
 }
 
 /**
- * How much memory the process holds, in bytes
+ * How much memory the process holds, in bytes. Linux tells it in a file: a process
+ * that has no descriptor left is not told.
  */
-export function residentMemory (): number {
-  return process.memoryUsage.rss()
+export function residentMemory (): number | undefined {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return undefined
+  }
 }
 
 export function processUsage (): ProcessUsage {
-  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage()
+  try {
+    const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage()
 
-  return { resident: rss, heapUsed, external, arrayBuffers }
+    return { resident: rss, heapUsed, external, arrayBuffers }
+  } catch {
+    const { used_heap_size: heapUsed, external_memory: external } = getHeapStatistics()
+
+    return { heapUsed, external }
+  }
 }
 
 /**

@@ -36,6 +36,22 @@ describe('the memory of the process', () => {
     expect(changes).to.equal(2)
   })
 
+  it('is what it was before while nobody can tell', () => {
+    let known: number | undefined = LIMIT + 1
+    memory = new ProcessMemory({ limit: LIMIT, read: () => known, onChange: () => { changes++ } })
+
+    memory.look()
+    known = undefined
+    memory.look()
+    expect(memory.refuseInbound()).to.have.property('current', LIMIT + 1)
+    known = 0
+    memory.look()
+    known = undefined
+    memory.look()
+    expect(memory.refuseInbound()).to.be.undefined()
+    expect(changes).to.equal(2)
+  })
+
   it('says what is the matter', () => {
     look(1234)
 

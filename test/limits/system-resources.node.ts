@@ -59,6 +59,22 @@ describe('system resources', () => {
     expect(usage.heapUsed).to.be.greaterThan(2 ** 20).and.at.most(getHeapStatistics().heap_size_limit)
   })
 
+  it('tell as much as they can when no descriptor is left to read it with, and the node goes on', () => {
+    const clock = sinon.useFakeTimers()
+    const manager = createResourceManager({ maxProcessMemory: totalmem() })
+    const exhausted = new Error('EMFILE: too many open files, uv_resident_set_memory')
+
+    sinon.stub(process.memoryUsage, 'rss').throws(exhausted)
+    clock.tick(5_000)
+    sinon.stub(process, 'memoryUsage').throws(exhausted)
+    const usage = manager.memoryUsage()
+    manager.close()
+    clock.restore()
+
+    expect(usage.resident).to.be.undefined()
+    expect(usage.heapUsed).to.be.greaterThan(2 ** 20).and.at.most(getHeapStatistics().heap_size_limit)
+  })
+
   it('in a browser tell what the process holds as far as it is known', () => {
     const performance = sinon.stub(globalThis, 'performance')
 

@@ -6,6 +6,7 @@
 import { every } from '../../core/every.ts'
 import { History } from './history.ts'
 import { toJSON } from './inspected.ts'
+import { messageOf } from './message-of.ts'
 import { RecentRefusals } from './recent-refusals.ts'
 import { snapshotOf } from './snapshot.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -44,6 +45,8 @@ export class Feed {
   private readonly clients = new Set<Client>()
   private readonly stopHistory: () => void
   private timer?: ReturnType<typeof setTimeout>
+  /** When the next snapshot may be made at the earliest, as `performance.now()` has it */
+  private rested = 0
 
   constructor (manager: InspectedManager, interval: number) {
     this.manager = manager
@@ -73,8 +76,8 @@ export class Feed {
       this.refusals.start()
     }
 
-    clearTimeout(this.timer)
-    this.send()
+    // who comes again and again gets no more of them than who stays
+    this.sendIn(this.rested - performance.now())
   }
 
   close (): void {
@@ -109,10 +112,21 @@ export class Feed {
       }
     }
 
+    const end = performance.now()
+    this.rested = end + PAUSE * (end - start)
+
     if (this.clients.size > 0) {
-      this.timer = setTimeout(() => { this.send() }, Math.max(this.interval, PAUSE * (performance.now() - start)))
-      this.timer.unref()
+      this.sendIn(Math.max(this.interval, this.rested - end))
     }
+  }
+
+  /**
+   * @param delay - in milliseconds
+   */
+  private sendIn (delay: number): void {
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => { this.send() }, Math.max(0, delay))
+    this.timer.unref()
   }
 
   private sendTo (clients: Client[]): void {
@@ -158,8 +172,8 @@ export class Feed {
 function harmless (act: () => void): string | undefined {
   try {
     act()
-  } catch (err: any) {
-    return `${err?.message ?? err}`
+  } catch (err) {
+    return messageOf(err)
   }
 }
 

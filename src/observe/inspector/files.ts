@@ -11,7 +11,7 @@ import { STYLE } from './style.ts'
 
 export interface ServedFile {
   type: string
-  read(): Promise<string>
+  read(): Promise<Buffer>
 }
 
 const SCRIPT = 'text/javascript; charset=utf-8'
@@ -43,21 +43,39 @@ export const IMPORT_MAP = JSON.stringify({ imports: Object.fromEntries(Object.en
 
 export function servedFiles (): Map<string, ServedFile> {
   const files = new Map<string, ServedFile>([
-    ['/style.css', { type: STYLES, read: async () => STYLE }],
-    ['/lib/uplot.css', { type: STYLES, read: async () => readFile(new URL('./uPlot.min.css', resolve('uplot')), 'utf8') }]
+    ['/style.css', served(STYLES, async () => STYLE)],
+    ['/lib/uplot.css', served(STYLES, async () => readFile(new URL('./uPlot.min.css', resolve('uplot')), 'utf8'))]
   ])
 
   for (const [path, location] of Object.values(LIBRARIES)) {
-    files.set(path, { type: SCRIPT, read: async () => readFile(location(), 'utf8') })
+    files.set(path, served(SCRIPT, async () => readFile(location(), 'utf8')))
   }
 
   for (const name of readdirSync(fileURLToPath(PAGE))) {
     if (name.endsWith(EXTENSION) && !name.endsWith('.d.ts')) {
-      files.set(`/page/${name}`, { type: SCRIPT, read: async () => toScript(await readFile(new URL(name, PAGE), 'utf8')) })
+      files.set(`/page/${name}`, served(SCRIPT, async () => toScript(await readFile(new URL(name, PAGE), 'utf8'))))
     }
   }
 
   return files
+}
+
+/**
+ * Read once: whoever asks again and again, and takes none of it, is answered with
+ * the same bytes
+ */
+function served (type: string, read: () => Promise<string>): ServedFile {
+  let bytes: Promise<Buffer> | undefined
+
+  return {
+    type,
+    read: async () => {
+      bytes ??= read().then(text => Buffer.from(text))
+      bytes.catch(() => { bytes = undefined })
+
+      return bytes
+    }
+  }
 }
 
 function toScript (source: string): string {

@@ -117,6 +117,8 @@ export async function serveInspector (manager: InspectedManager, options: Inspec
     server.once('error', reject)
     server.listen(port, host, () => {
       server.off('error', reject)
+      // a connection that cannot be accepted, as when no descriptor is left, ends nothing else
+      server.on('error', () => {})
       resolve()
     })
   })

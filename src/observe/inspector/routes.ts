@@ -5,6 +5,7 @@
 import { SECURITY_HEADERS, documentWith } from './document.ts'
 import { servedFiles } from './files.ts'
 import { fromJSON, toJSON } from './inspected.ts'
+import { messageOf } from './message-of.ts'
 import type { Access, Asked } from './access.ts'
 import type { Feed } from './feed.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -49,6 +50,7 @@ export class Routes {
   private readonly feed: Feed
   private readonly welcome: Welcome
   private readonly routes: Map<string, Route>
+  private readonly answering = new WeakSet<object>()
 
   constructor ({ manager, access, feed, welcome }: RoutesInit) {
     this.manager = manager
@@ -69,6 +71,18 @@ export class Routes {
   }
 
   handle (request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request
+
+    // no browser asks before it has the answer, whoever does may not want to read any
+    if (this.answering.has(socket)) {
+      socket.destroy()
+
+      return
+    }
+
+    this.answering.add(socket)
+    response.on('close', () => { this.answering.delete(socket) })
+
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
       response.setHeader(name, value)
     }
@@ -78,7 +92,7 @@ export class Routes {
     response.on('error', () => {})
 
     this.answer(request, response).catch(err => {
-      sendError(response, err instanceof RequestError ? err.status : 500, { message: err.message })
+      sendError(response, err instanceof RequestError ? err.status : 500, { message: messageOf(err) })
     })
   }
 
@@ -191,7 +205,7 @@ function sendError (response: ServerResponse, status: number, error: ErrorAnswer
   send(response, status, JSON_TYPE, JSON.stringify(error))
 }
 
-function send (response: ServerResponse, status: number, type: string, body: string): void {
+function send (response: ServerResponse, status: number, type: string, body: string | Buffer): void {
   response.writeHead(status, { 'content-type': type })
   response.end(body)
 }

@@ -9,6 +9,9 @@ import { MAX_INT64 } from '../../core/go-names.ts'
 
 const INTEGER = /^-?\d+$/
 
+/** Of an integer of 64 bits, with its sign */
+const MOST_CHARACTERS = 20
+
 /** Web standards that TypeScript does not know yet */
 const { parse, rawJSON, stringify } = JSON as unknown as {
   parse(text: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown
@@ -23,6 +26,11 @@ export function parseExactly (text: string): unknown {
   return parse(text, (key, value, { source }) => {
     if (typeof value !== 'number' || Number.isSafeInteger(value) || !INTEGER.test(source)) {
       return value
+    }
+
+    // no number that anybody counts to, and a long one takes long to read
+    if (source.length > MOST_CHARACTERS) {
+      return source
     }
 
     const integer = BigInt(source)

@@ -9,6 +9,17 @@ import { parseEvent, TraceSyntaxError } from './parse.ts'
 import type { TraceEvent } from './event.ts'
 
 /**
+ * In UTF-16 code units. The longest is the one with all limits: those of twenty
+ * thousand peers, if each has its own. JSON can take a hundred times its length.
+ */
+const LONGEST_LINE = 4 * 1024 * 1024
+
+/**
+ * Bytes that are there already, at a time: text takes more room
+ */
+const PIECE = 64 * 1024
+
+/**
  * A trace as gzip or as plain JSON lines, of this package or of go-libp2p, or its
  * events
  */
@@ -26,7 +37,9 @@ export async function * readTrace (trace: Trace): AsyncGenerator<TraceEvent, boo
     return false
   }
 
-  let buffered = ''
+  /** Of the line that has not come whole */
+  let pieces: string[] = []
+  let length = 0
   let line = 0
   let isCut = false
 
@@ -41,20 +54,35 @@ export async function * readTrace (trace: Trace): AsyncGenerator<TraceEvent, boo
         break
       }
 
-      const lines = (buffered + value).split('\n')
-      buffered = lines.pop() ?? ''
+      const lines = value.split('\n')
+      const rest = lines.pop() ?? ''
+
+      if (lines.length > 0) {
+        lines[0] = pieces.join('') + lines[0]
+        pieces = []
+        length = 0
+      }
 
       for (const text of lines) {
         line++
+        assertLength(text.length, line)
 
         if (text !== '') {
           yield parseEvent(text, line)
         }
       }
+
+      if (rest !== '') {
+        pieces.push(rest)
+        length += rest.length
+        assertLength(length, line + 1)
+      }
     }
   } finally {
     await text.return(false)
   }
+
+  const buffered = pieces.join('')
 
   if (buffered === '') {
     return isCut
@@ -72,6 +100,15 @@ export async function * readTrace (trace: Trace): AsyncGenerator<TraceEvent, boo
   }
 
   return isCut
+}
+
+/**
+ * A few bytes of gzip may be a line without end
+ */
+function assertLength (length: number, line: number): void {
+  if (length > LONGEST_LINE) {
+    throw new TraceSyntaxError(line, `it is longer than ${LONGEST_LINE} characters`)
+  }
 }
 
 async function next (text: AsyncGenerator<string, boolean>, line: number): Promise<IteratorResult<string, boolean>> {
@@ -174,7 +211,9 @@ function bytesOf (trace: Uint8Array | ReadableStream<Uint8Array> | AsyncIterable
 }
 
 async function * once (bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
-  yield bytes
+  for (let i = 0; i < bytes.byteLength; i += PIECE) {
+    yield bytes.subarray(i, i + PIECE)
+  }
 }
 
 async function * ofStream (stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {

@@ -112,8 +112,8 @@ export class TraceWriter {
       if (!this.isRunning) {
         await this.init.sink.close?.()
       }
-    } catch (err: any) {
-      this.init.log?.error('the trace could not be closed - %e', err)
+    } catch (err) {
+      this.tell('the trace could not be closed', err)
     }
   }
 
@@ -146,7 +146,7 @@ export class TraceWriter {
     if (!this.complete) {
       this.complete = true
       this.beginning = true
-      this.tracer.snapshot(this.init.limits())
+      this.tracer.snapshot(this.limits())
       this.beginning = false
       this.repeated = this.waiting.length
 
@@ -155,6 +155,17 @@ export class TraceWriter {
         this.init.log?.error('the trace has lost %d events and begins anew', this.lost)
         this.lost = 0
       }
+    }
+  }
+
+  /**
+   * A limiter of the user's own may throw, within a timer here
+   */
+  private limits (): Record<string, unknown> | undefined {
+    try {
+      return this.init.limits()
+    } catch (err) {
+      this.tell('the trace begins without the limits', err)
     }
   }
 
@@ -186,7 +197,7 @@ export class TraceWriter {
         this.init.log?.('the trace is written again, %d events were lost', this.lost)
         this.lost = 0
       }
-    } catch (err: any) {
+    } catch (err) {
       this.lost += news + this.waiting.length
       // nobody knows how much of it was written
       this.complete = false
@@ -194,8 +205,19 @@ export class TraceWriter {
 
       if (!this.failing) {
         this.failing = true
-        this.init.log?.error('the trace cannot be written, events are lost - %e', err)
+        this.tell('the trace cannot be written, events are lost', err)
       }
+    }
+  }
+
+  /**
+   * What was thrown may be anything, also what no logger can print
+   */
+  private tell (message: string, err: unknown): void {
+    try {
+      this.init.log?.error(`${message} - %e`, err)
+    } catch {
+      this.init.log?.error(message)
     }
   }
 }

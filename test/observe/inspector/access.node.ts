@@ -6,6 +6,7 @@
 import { connect } from 'node:net'
 import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../../src/index.ts'
+import { servedFiles } from '../../../src/observe/inspector/files.ts'
 import { serveInspector } from '../../../src/observe/inspector/inspector.ts'
 import { ask, ownHeaders, post, secretOf } from '../../fixtures/inspector.ts'
 import type { DefaultResourceManager } from '../../../src/index.ts'
@@ -196,6 +197,46 @@ describe('who may ask the inspector', () => {
       expect(headers).to.not.have.any.keys('access-control-allow-origin', 'set-cookie')
       expect(policy.split('; ')).to.include.members(['default-src \'none\'', 'frame-ancestors \'none\'', 'base-uri \'none\'', 'form-action \'none\'', 'connect-src \'self\'', 'style-src \'self\''])
       expect(policy).to.match(/script-src 'self' 'sha256-[\w+/]+=*'/).and.not.include('unsafe')
+    }
+  })
+
+  it('has one answer at a time, whatever it asks before it has read any', async () => {
+    await start()
+    const { port } = new URL(inspector.url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`GET /lib/uplot.js HTTP/1.1\r\nhost: ${own.host}\r\n\r\n`.repeat(1_000))
+    let text = ''
+
+    for await (const chunk of socket.setEncoding('latin1')) {
+      text += chunk
+    }
+
+    expect(text.split('HTTP/1.1 ').length - 1).to.be.at.most(1)
+
+    // one after the other they are answered in the same connection
+    const again = connect(Number(port), '127.0.0.1').setEncoding('latin1')
+    const answers = again[Symbol.asyncIterator]()
+
+    for (let i = 0; i < 3; i++) {
+      again.write(`GET / HTTP/1.1\r\nhost: ${own.host}\r\n\r\n`)
+      let answer = ''
+
+      while (!answer.includes('</html>')) {
+        answer += (await answers.next()).value as string
+      }
+
+      expect(answer).to.match(/^HTTP\/1.1 200 /)
+    }
+
+    again.destroy()
+  })
+
+  it('reads each of its files once', async () => {
+    await start()
+
+    for (const [path, file] of servedFiles()) {
+      expect(await file.read(), path).to.equal(await file.read())
     }
   })
 

@@ -263,6 +263,30 @@ describe('what the inspector tells', () => {
     }
   }).timeout(60_000)
 
+  it('is no more often made for who comes again and again', async () => {
+    await start()
+    const stat = manager.stat.bind(manager)
+    let stats = 0
+
+    // the next one waits for twenty times as long
+    manager.stat = () => {
+      stats++
+
+      for (const start = performance.now(); performance.now() < start + 50;) {
+        // as with very many peers
+      }
+
+      return stat()
+    }
+
+    for (let i = 0; i < 40; i++) {
+      (await look()).close()
+    }
+
+    expect(stats).to.be.below(20)
+    await (await look()).next('snapshot')
+  })
+
   it('is told to so many', async () => {
     await start()
 
@@ -326,6 +350,27 @@ describe('what the inspector tells', () => {
     isFailing = false
     await reader.next('snapshot')
     expect((await samples(reader, 2)).length).to.be.at.least(1)
+  })
+
+  it('is that it fails, whatever it throws', async () => {
+    let fail: (() => never) | undefined
+    manager = createResourceManager({ limits: { limitFor: () => fail?.() } })
+    inspector = await serveInspector(manager, { interval: 50 })
+    readers = []
+    const reader = await look()
+    const headers = ownHeaders(inspector.url, await secretOf(inspector.url))
+
+    for (const thrown of [undefined, null, 'text', Symbol('urk'), Object.create(null), { message: 42 }, { get message () { throw new Error('Urk!') } }]) {
+      await reader.next('snapshot')
+      // eslint-disable-next-line @typescript-eslint/only-throw-error
+      fail = () => { throw thrown }
+      expect((await reader.next('trouble')).message).to.be.a('string').that.is.not.empty()
+      expect(await ask(inspector.url, { path: '/limits', headers })).to.have.property('status', 500)
+      expect(await ask(inspector.url, { path: '/preview', method: 'POST', headers, body: '{}' })).to.have.property('status', 500)
+      fail = undefined
+    }
+
+    await reader.next('snapshot')
   })
 
   it('goes on after the manager has closed', async () => {

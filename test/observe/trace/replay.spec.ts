@@ -192,6 +192,35 @@ describe('trace/replay', () => {
     await expect(replay(new Uint8Array([0x7b, 0xff, 0xfe, 0x0a]))).to.eventually.be.rejected().with.property('message', 'The trace is not readable at line 1: it is neither gzip nor UTF-8')
   })
 
+  it('does not read lines without end, however they come', async () => {
+    const piece = new TextEncoder().encode('a'.repeat(64 * 1024))
+    let pieces = 0
+
+    async function * endless (): AsyncGenerator<Uint8Array> {
+      yield new TextEncoder().encode(formatEvents(STREAM))
+
+      for (;;) {
+        pieces++
+        yield piece
+      }
+    }
+
+    const expected = { name: 'TraceSyntaxError', line: STREAM.length + 1, message: `The trace is not readable at line ${STREAM.length + 1}: it is longer than 4194304 characters` }
+    await expect(replay(endless())).to.eventually.be.rejected().that.includes(expected)
+    expect(pieces).to.equal(65)
+    await expect(replay(`${formatEvents(STREAM)}${'a'.repeat(2 ** 22 + 1)}\n`)).to.eventually.be.rejected().that.includes(expected)
+
+    // 64 MiB in a few bytes
+    const bomb = new Blob(Array.from({ length: 1024 }, () => piece)).stream().pipeThrough(new CompressionStream('gzip'))
+    await expect(replay(bomb)).to.eventually.be.rejected().with.property('message').that.includes('longer than')
+  })
+
+  it('reads no number longer than any that a trace has', async () => {
+    const text = formatEvents(STREAM).replace(/"Memory":\d+/, `"Memory":${'9'.repeat(1_000_000)}`)
+
+    await expect(replay(text)).to.eventually.be.rejected().with.property('message').that.matches(/Memory is "9{79}…, allowed is an integer$/)
+  })
+
   it('reads text up to where it was cut', async () => {
     const text = formatEvents(STREAM)
     const state = await replay(text.slice(0, -20))

@@ -192,6 +192,70 @@ describe('a trace', () => {
     })
   }
 
+  for (const [what, thrown] of Object.entries<unknown>({
+    nothing: undefined,
+    null: null,
+    'a symbol': Symbol('urk'),
+    'no prototype': Object.create(null),
+    'a message that is none': { message: 42 },
+    'a getter that throws': { get message () { throw new Error('Urk!') } }
+  })) {
+    it(`outlives a sink that throws ${what}, with a log that cannot print it`, async () => {
+      const { log, errors } = keepLog()
+      const print = log.error.bind(log)
+      let failures = 0
+
+      // as the formatters of js-libp2p's logger do
+      log.error = Object.assign((format: string, err: any) => { print(format, err === undefined ? '' : `${err?.message?.trim()}`) }, log.error)
+      const fail = (): void => {
+        failures++
+        throw thrown
+      }
+      const writer = new TraceWriter({ sink: { write: fail, close: fail }, limits: () => ({}), log })
+      writer.start()
+      await clock.tickAsync(3 * BEAT)
+      await writer.stop()
+
+      expect(failures).to.be.at.least(4)
+      expect(errors.filter(line => line.startsWith('the trace cannot be written'))).to.have.lengthOf(1)
+      expect(errors.filter(line => line.startsWith('the trace could not be closed'))).to.have.lengthOf(1)
+    })
+  }
+
+  it('begins without limits that a limiter of the user\'s own does not tell', async () => {
+    let isFailing = true
+    let isBroken = false
+
+    manager = createResourceManager({
+      limits: {
+        limitFor () {
+          if (isBroken) {
+            throw new Error('no limit today')
+          }
+        }
+      },
+      trace: {
+        write: events => {
+          if (isFailing) {
+            throw new Error('Urk!')
+          }
+
+          written.push(...events)
+        }
+      }
+    })
+    use()
+    await clock.tickAsync(BEAT)
+    isBroken = true
+    await clock.tickAsync(BEAT)
+    isFailing = false
+    await clock.tickAsync(BEAT)
+
+    expect(written[0]).to.deep.include({ type: 'start', limit: undefined })
+    expectComplete()
+    isBroken = false
+  })
+
   it('holds only so many events for a slow sink, and begins anew after that', async () => {
     let resume = (): void => {}
     let handedOver = 0
