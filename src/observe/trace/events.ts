@@ -1,6 +1,9 @@
 /**
  * @file Events as they are held until they are written. Tens of thousands may wait,
  * so each has only the fields that it speaks of: the others are 0 for all.
+ *
+ * The classes have no base: a constructor that calls that of another class takes
+ * V8 as long as all the rest of an event.
  */
 
 import type { TraceEvent, TraceEventType } from './event.ts'
@@ -8,64 +11,36 @@ import type { Account } from '../../core/account.ts'
 
 export type Counts = Pick<Account, 'memory' | 'inboundStreams' | 'outboundStreams' | 'inboundConnections' | 'outboundConnections' | 'fileDescriptors'>
 
-abstract class Event implements TraceEvent {
-  declare limit?: TraceEvent['limit']
-  declare priority: number
-  declare delta: number
-  declare deltaIn: number
-  declare deltaOut: number
-  declare memory: number
-  declare streamsIn: number
-  declare streamsOut: number
-  declare connsIn: number
-  declare connsOut: number
-  declare fd: number
+export interface ScopeEvent extends TraceEvent {}
+export interface MemoryEvent extends TraceEvent {}
+export interface StreamEvent extends TraceEvent {}
+export interface ConnectionEvent extends TraceEvent {}
 
-  readonly time: number
-  readonly type: TraceEventType
-  readonly name: string
-
-  constructor (time: number, type: TraceEventType, name: string) {
+export class ScopeEvent {
+  constructor (time: number, type: TraceEventType, name: string, limit?: TraceEvent['limit']) {
     this.time = time
     this.type = type
     this.name = name
-  }
-}
-
-Object.assign(Event.prototype, {
-  priority: 0,
-  delta: 0,
-  deltaIn: 0,
-  deltaOut: 0,
-  memory: 0,
-  streamsIn: 0,
-  streamsOut: 0,
-  connsIn: 0,
-  connsOut: 0,
-  fd: 0
-})
-
-export class ScopeEvent extends Event {
-  declare limit?: TraceEvent['limit']
-
-  constructor (time: number, type: TraceEventType, name: string, limit?: TraceEvent['limit']) {
-    super(time, type, name)
     this.limit = limit
   }
 }
 
-export class MemoryEvent extends Event {
+export class MemoryEvent {
   constructor (time: number, type: TraceEventType, name: string, totals: Counts, delta: number, priority: number) {
-    super(time, type, name)
+    this.time = time
+    this.type = type
+    this.name = name
     this.priority = priority
     this.delta = delta
     this.memory = totals.memory
   }
 }
 
-export class StreamEvent extends Event {
+export class StreamEvent {
   constructor (time: number, type: TraceEventType, name: string, totals: Counts, deltaIn: number, deltaOut: number) {
-    super(time, type, name)
+    this.time = time
+    this.type = type
+    this.name = name
     this.deltaIn = deltaIn
     this.deltaOut = deltaOut
     this.streamsIn = totals.inboundStreams
@@ -73,9 +48,11 @@ export class StreamEvent extends Event {
   }
 }
 
-export class ConnectionEvent extends Event {
+export class ConnectionEvent {
   constructor (time: number, type: TraceEventType, name: string, totals: Counts, deltaIn: number, deltaOut: number, delta: number) {
-    super(time, type, name)
+    this.time = time
+    this.type = type
+    this.name = name
     this.delta = delta
     this.deltaIn = deltaIn
     this.deltaOut = deltaOut
@@ -83,4 +60,8 @@ export class ConnectionEvent extends Event {
     this.connsOut = totals.outboundConnections
     this.fd = totals.fileDescriptors
   }
+}
+
+for (const { prototype } of [ScopeEvent, MemoryEvent, StreamEvent, ConnectionEvent]) {
+  Object.assign(prototype, { priority: 0, delta: 0, deltaIn: 0, deltaOut: 0, memory: 0, streamsIn: 0, streamsOut: 0, connsIn: 0, connsOut: 0, fd: 0 })
 }

@@ -121,20 +121,26 @@ export class TraceWriter {
    * Called in the midst of operations
    */
   private add (event: TraceEvent): void {
-    // what a trace begins with is all there is, however much
-    if (this.waiting.length >= MOST_WAITING && !this.beginning) {
-      this.complete = false
-    }
-
     if (!this.complete) {
       this.lost += this.isRunning ? 1 : 0
 
       return
     }
 
-    this.waiting.push(event)
+    const length = this.waiting.push(event)
 
-    if (this.waiting.length >= BATCH && this.soon == null && this.writing == null) {
+    if (length >= BATCH) {
+      this.hasMuch(length)
+    }
+  }
+
+  private hasMuch (length: number): void {
+    // what a trace begins with is all there is, however much
+    if (length >= MOST_WAITING && !this.beginning) {
+      this.complete = false
+    }
+
+    if (this.soon == null && this.writing == null) {
       this.soon = setTimeout(() => {
         this.soon = undefined
         this.flush()
