@@ -21,7 +21,7 @@ export interface ResourceManagerEvents {
 
   /**
    * A connection that shows no peer, or a stream that is not negotiated, for more
-   * than `maxTransientAge` seconds: each is told once, within seconds
+   * than `maxTransientAge`: each is told once, within seconds
    */
   stale: CustomEvent<OpenConnection | OpenStream>
 }

@@ -22,9 +22,9 @@ export const DEFAULT_COLLECTION_INTERVAL = 60_000
 export const DEFAULT_LOG_INTERVAL = 10_000
 
 /**
- * @default 60
+ * @default 60_000
  */
-export const DEFAULT_MAX_TRANSIENT_AGE = 60
+export const DEFAULT_MAX_TRANSIENT_AGE = 60_000
 
 /**
  * The part of the memory of the machine or control group that the process may
@@ -139,11 +139,12 @@ export interface ResourceManagerInit {
   logInterval?: number
 
   /**
-   * How many seconds a connection may have no peer, or a stream no protocol,
-   * before it is logged as an error and told to those who listen to `stale`: it
-   * has leaked. `Infinity` switches that off.
+   * For how many milliseconds a connection may have no peer, or a stream no
+   * protocol, before it is logged as an error and told to those who listen to
+   * `stale`: it has leaked. It is looked for every five seconds. `Infinity` switches
+   * that off.
    *
-   * @default 60
+   * @default 60_000
    */
   maxTransientAge?: number
 
@@ -174,7 +175,7 @@ const OPTIONS: Record<keyof ResourceManagerInit, Check> = {
   maxProcessMemory: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 0), 'a number of bytes, or Infinity to switch it off'),
   collectionInterval: assertInteger(1, LONGEST_INTERVAL),
   logInterval: assertInteger(1, LONGEST_INTERVAL),
-  maxTransientAge: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 1), 'a number of seconds of at least 1, or Infinity to switch it off'),
+  maxTransientAge: assert(value => value === Infinity || (Number.isSafeInteger(value) && value as number >= 1), 'a number of milliseconds of at least 1, or Infinity to switch it off'),
   trace: assert(value => typeof (value as Partial<TraceSink>)?.write === 'function', 'a TraceSink'),
   now: assert(value => typeof value === 'function', 'a function that returns milliseconds')
 }

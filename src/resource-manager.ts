@@ -121,7 +121,8 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
     ])
     this.refusalLog = this.log && new RefusalLog(this.log, init.logInterval ?? DEFAULT_LOG_INTERVAL)
     this.stale = new StaleScopes(this.registry, {
-      maxAge: init.maxTransientAge ?? DEFAULT_MAX_TRANSIENT_AGE,
+      // ages are counted in seconds
+      maxAge: (init.maxTransientAge ?? DEFAULT_MAX_TRANSIENT_AGE) / SECOND,
       log: this.log,
       onStale: detail => { this.safeDispatchEvent('stale', { detail }) }
     })

@@ -82,14 +82,14 @@ export abstract class ScopeViews extends TypedEventEmitter<ResourceManagerEvents
    * All connections that have not ended, the oldest first: who has them, for how
    * long, what they hold
    */
-  openConnections (): OpenConnection[] {
+  connections (): OpenConnection[] {
     return this.registry.listConnections().map(scope => openConnection(scope, this.registry.seconds))
   }
 
   /**
    * All streams that have not ended, the oldest first
    */
-  openStreams (): OpenStream[] {
+  streams (): OpenStream[] {
     return this.registry.listStreams().map(scope => openStream(scope, this.registry.seconds))
   }
 

@@ -67,7 +67,7 @@ class Remotes {
     }
   }
 
-  async openStreams (count: number, data?: Uint8Array): Promise<void> {
+  async streams (count: number, data?: Uint8Array): Promise<void> {
     for (let i = 0; i < count; i++) {
       const stream = await this.connections[i % this.connections.length].newStream(HELD, { maxOutboundStreams: Infinity })
 
@@ -99,10 +99,10 @@ const SCENARIOS: Scenario[] = [{
   unit: 'stream',
   prepare: async remotes => {
     await remotes.connect(PEERS)
-    await remotes.openStreams(PEERS)
+    await remotes.streams(PEERS)
   },
   open: async remotes => {
-    await remotes.openStreams(STREAMS)
+    await remotes.streams(STREAMS)
 
     return STREAMS
   },
@@ -112,10 +112,10 @@ const SCENARIOS: Scenario[] = [{
   unit: 'byte',
   prepare: async remotes => {
     await remotes.connect(PEERS)
-    await remotes.openStreams(PEERS)
+    await remotes.streams(PEERS)
   },
   open: async remotes => {
-    await remotes.openStreams(UNREAD / WINDOW, new Uint8Array(WINDOW))
+    await remotes.streams(UNREAD / WINDOW, new Uint8Array(WINDOW))
 
     return UNREAD
   },

@@ -59,7 +59,7 @@ describe('the end of a connection', () => {
    * Streams in both directions: in use, with data that nobody reads, half
    * closed, and such that have not negotiated
    */
-  async function openStreams (end: End, other: End): Promise<Stream[]> {
+  async function streams (end: End, other: End): Promise<Stream[]> {
     const opened: Stream[] = []
 
     for (let i = 0; i < COUNT; i++) {
@@ -91,8 +91,8 @@ describe('the end of a connection', () => {
           it(`with open streams gives everything back when the ${side} ${name}, over ${transport} with ${muxer}`, async () => {
             pair = await createPair({ transport, muxer })
             const opened = [
-              ...await openStreams(pair.dialer, pair.listener),
-              ...await openStreams(pair.listener, pair.dialer)
+              ...await streams(pair.dialer, pair.listener),
+              ...await streams(pair.listener, pair.dialer)
             ]
 
             const [end, other] = side === 'dialer' ? [pair.dialer, pair.listener] : [pair.listener, pair.dialer]

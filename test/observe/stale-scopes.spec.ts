@@ -88,7 +88,7 @@ describe('what stays transient', () => {
   })
 
   it('may be so for as long as an option says, or for ever', () => {
-    manage({ maxTransientAge: 5 })
+    manage({ maxTransientAge: 5_000 })
     manager.openStream(PEER, 'inbound')
     clock.tick(5_000)
     expect(stale).to.be.empty()

@@ -38,7 +38,7 @@ describe('views', () => {
       first.reserveMemory(10)
       first.beginSpan().reserveMemory(5)
 
-      expect(manager.openConnections()).to.deep.equal([
+      expect(manager.connections()).to.deep.equal([
         { scope: 'conn-1', direction: 'inbound', age: 7, peer: undefined, endpoint: ENDPOINT, fileDescriptors: 1, memory: 15 },
         { scope: 'conn-2', direction: 'outbound', age: 4, peer: undefined, endpoint: undefined, fileDescriptors: 0, memory: 0 },
         { scope: 'conn-3', direction: 'inbound', age: 0, peer: PEER, endpoint: ENDPOINT, fileDescriptors: 1, memory: 0 }
@@ -47,7 +47,7 @@ describe('views', () => {
       // the last takes the place of one that ends, which is not to be seen
       first.done()
       manager.openConnection('outbound', false)
-      expect(manager.openConnections().map(({ scope }) => scope)).to.deep.equal(['conn-2', 'conn-3', 'conn-4'])
+      expect(manager.connections().map(({ scope }) => scope)).to.deep.equal(['conn-2', 'conn-3', 'conn-4'])
     })
 
     it('have the age, protocol and service of streams, the oldest first', () => {
@@ -61,16 +61,16 @@ describe('views', () => {
       const span = named.beginSpan()
       span.reserveMemory(7)
 
-      expect(manager.openStreams()).to.deep.equal([
+      expect(manager.streams()).to.deep.equal([
         { scope: 'stream-1', direction: 'inbound', age: 3, peer: PEER, protocol: undefined, service: undefined, memory: 0 },
         { scope: 'stream-2', direction: 'outbound', age: 1, peer: OTHER_PEER, protocol: MARKUP, service: 'svc', memory: 7 }
       ])
 
       span.done()
       stream.done()
-      expect(manager.openStreams()).to.containSubset([{ scope: 'stream-2', memory: 0 }]).and.to.have.lengthOf(1)
+      expect(manager.streams()).to.containSubset([{ scope: 'stream-2', memory: 0 }]).and.to.have.lengthOf(1)
       named.done()
-      expect(manager.openStreams()).to.be.empty()
+      expect(manager.streams()).to.be.empty()
     })
 
     it('have what was let in by the allowlist, and what was refused not', () => {
@@ -81,15 +81,15 @@ describe('views', () => {
       expect(() => manager.openStream(OTHER_PEER, 'inbound')).to.throw()
       manager.openStream(PEER, 'inbound')
 
-      expect(manager.openConnections().map(({ peer }) => peer)).to.deep.equal([PEER])
-      expect(manager.openStreams().map(({ peer }) => peer)).to.deep.equal([OTHER_PEER, PEER])
+      expect(manager.connections().map(({ peer }) => peer)).to.deep.equal([PEER])
+      expect(manager.streams().map(({ peer }) => peer)).to.deep.equal([OTHER_PEER, PEER])
     })
 
     it('are snapshots', () => {
       manage()
       manager.openConnection('inbound', true)
-      manager.openConnections()[0].memory = 5
-      expect(manager.openConnections()[0].memory).to.equal(0)
+      manager.connections()[0].memory = 5
+      expect(manager.connections()[0].memory).to.equal(0)
     })
   })
 

@@ -43,8 +43,8 @@ export interface InspectedManager extends Pick<Observed, 'stat' | 'refusals'> {
   previewLimits(limits: any): InspectedChange[]
   memoryUsage(): InspectedMemory
   nearLimits(fraction?: number): NearLimit[]
-  openConnections(): OpenConnection[]
-  openStreams(): OpenStream[]
+  connections(): OpenConnection[]
+  streams(): OpenStream[]
   viewSystem<T>(fn: (scope: ResourceScope) => T): T
   addEventListener(type: 'blocked', listener: (event: CustomEvent<ResourceLimitExceededError>) => void): void
   removeEventListener(type: 'blocked', listener: (event: CustomEvent<ResourceLimitExceededError>) => void): void

@@ -21,8 +21,8 @@ export function snapshotOf (manager: InspectedManager): Snapshot {
   const stat = manager.stat()
   const limits = manager.limits()
   const near = manager.nearLimits()
-  const connections = manager.openConnections()
-  const streams = manager.openStreams()
+  const connections = manager.connections()
+  const streams = manager.streams()
 
   return {
     at: Date.now(),

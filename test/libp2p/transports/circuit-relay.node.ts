@@ -184,7 +184,7 @@ describe('a relayed connection', () => {
     await expectOnlyRelay(relayed)
   })
 
-  async function openStreams ({ dialer, listener }: Pair): Promise<void> {
+  async function streams ({ dialer, listener }: Pair): Promise<void> {
     for (const [from, to] of [[dialer, listener], [listener, dialer]]) {
       const echo = await from.connection.newStream(ECHO)
       echo.send(Uint8Array.of(1, 2, 3))
@@ -198,7 +198,7 @@ describe('a relayed connection', () => {
     it(`with open streams leaves the connections to the relay alone when ${name}`, async () => {
       relayed = await createRelayed()
       const pair = await connectRelayed(relayed)
-      await openStreams(pair)
+      await streams(pair)
 
       // js-libp2p closes what it can within a time limit and says so
       await Promise.resolve(end(relayed, pair)).catch(() => {})
@@ -211,7 +211,7 @@ describe('a relayed connection', () => {
     it(`with open streams ends when ${name}`, async () => {
       relayed = await createRelayed()
       const { relay, dialer, listener } = relayed
-      await openStreams(await connectRelayed(relayed))
+      await streams(await connectRelayed(relayed))
 
       await Promise.resolve(end(relayed)).catch(() => {})
 

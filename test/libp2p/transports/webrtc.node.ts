@@ -150,7 +150,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
       expect(managerOf(nodes.listener).stat().system.fileDescriptors - (nodes.before.listener.fileDescriptors ?? 0)).to.equal(2 * sockets.listener)
     })
 
-    async function openStreams ({ dialer, listener }: Pair): Promise<void> {
+    async function streams ({ dialer, listener }: Pair): Promise<void> {
       for (const [from, to] of [[dialer, listener], [listener, dialer]]) {
         const echo = await from.connection.newStream(ECHO)
         echo.send(Uint8Array.of(1, 2, 3))
@@ -165,7 +165,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
         it(`a connection with open streams gives everything back when the ${side} ${name}`, async () => {
           await start()
           const pair = await connectWebRTC(nodes)
-          await openStreams(pair)
+          await streams(pair)
 
           const [one, other] = side === 'dialer' ? [pair.dialer, pair.listener] : [pair.listener, pair.dialer]
 
