@@ -28,6 +28,12 @@ const MOST_WAITING = 65_536
  */
 const PATIENCE = 2_000
 
+/**
+ * All there is, which a trace begins anew with, may be much. A sink that fails is
+ * tried less and less often, this many beats apart in the end.
+ */
+const LONGEST_REST = 32
+
 export interface TraceWriterInit {
   sink: TraceSink
   /** All limits, read when a trace begins */
@@ -45,7 +51,10 @@ export class TraceWriter {
   private lost = 0
   private writing?: Promise<void>
   private beginning = false
-  private failing = false
+  /** In a row */
+  private failures = 0
+  /** Beats until the next try */
+  private rest = 0
   private soon?: ReturnType<typeof setTimeout>
   private stopTimer?: () => void
   private stopped?: Promise<void>
@@ -55,8 +64,14 @@ export class TraceWriter {
   }
 
   start (): void {
-    this.stopTimer ??= every(BEAT, () => { this.flush() })
+    this.stopTimer ??= every(BEAT, () => { this.beat() })
     this.begin()
+  }
+
+  private beat (): void {
+    if (--this.rest <= 0) {
+      this.flush()
+    }
   }
 
   private get isRunning (): boolean {
@@ -90,6 +105,7 @@ export class TraceWriter {
     // should it start again
     this.complete = false
     this.waiting = []
+    this.rest = 0
   }
 
   private async end (): Promise<void> {
@@ -120,10 +136,14 @@ export class TraceWriter {
 
     this.waiting.push(event)
 
-    if (this.waiting.length >= BATCH && this.soon == null && this.writing == null) {
+    if (this.waiting.length >= BATCH && this.soon == null && this.writing == null && !this.beginning) {
       this.soon = setTimeout(() => {
         this.soon = undefined
-        this.flush()
+
+        // a sink that has failed meanwhile rests
+        if (this.waiting.length > 0) {
+          this.flush()
+        }
       }, 0)
     }
   }
@@ -175,8 +195,8 @@ export class TraceWriter {
     try {
       await this.init.sink.write(events)
 
-      if (this.failing) {
-        this.failing = false
+      if (this.failures > 0) {
+        this.failures = 0
         this.init.log?.('the trace is written again')
       }
     } catch (err) {
@@ -184,9 +204,9 @@ export class TraceWriter {
       // nobody knows how much of it was written
       this.complete = false
       this.waiting = []
+      this.rest = Math.min(2 ** this.failures, LONGEST_REST)
 
-      if (!this.failing) {
-        this.failing = true
+      if (this.failures++ === 0) {
         this.tell('the trace cannot be written, events are lost', err)
       }
     }
