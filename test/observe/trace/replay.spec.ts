@@ -206,13 +206,13 @@ describe('trace/replay', () => {
     }
 
     const expected = { name: 'TraceSyntaxError', line: STREAM.length + 1, message: `The trace is not readable at line ${STREAM.length + 1}: it is longer than 4194304 characters` }
-    await expect(replay(endless())).to.eventually.be.rejected().that.includes(expected)
+    await expect(replay(endless())).to.eventually.be.rejected().and.include(expected)
     expect(pieces).to.equal(65)
-    await expect(replay(`${formatEvents(STREAM)}${'a'.repeat(2 ** 22 + 1)}\n`)).to.eventually.be.rejected().that.includes(expected)
+    await expect(replay(`${formatEvents(STREAM)}${'a'.repeat(2 ** 22 + 1)}\n`)).to.eventually.be.rejected().and.include(expected)
 
     // 64 MiB in a few bytes
     const bomb = new Blob(Array.from({ length: 1024 }, () => piece)).stream().pipeThrough(new CompressionStream('gzip'))
-    await expect(replay(bomb)).to.eventually.be.rejected().with.property('message').that.includes('longer than')
+    await expect(replay(bomb)).to.eventually.be.rejected().with.property('message').that.include('longer than')
   })
 
   it('reads no number longer than any that a trace has', async () => {
