@@ -10,7 +10,8 @@ import type { TraceEvent, TraceSink } from './event.ts'
  * Writes a trace as gzip, as go-libp2p does: to a file of the browser, say, or the
  * body of a request. What was written is readable however the stream ends.
  *
- * Where the stream fails, so does the sink from then on.
+ * Where the stream fails, so does the sink from then on. A node that stops closes
+ * the stream: should it start again, nothing more is written.
  */
 export function gzipSink (writable: WritableStream<Uint8Array>): TraceSink {
   return new GzipSink(writable)
