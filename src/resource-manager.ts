@@ -8,6 +8,7 @@ import { Admission } from './admission/admission.ts'
 import { inspect } from './core/describe.ts'
 import { InvalidLimitError } from './core/errors.ts'
 import { ObservingEnvironment } from './core/observing.ts'
+import { printable } from './core/printable.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
@@ -357,7 +358,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
         }
       },
       overReleased: (scope, released, held) => {
-        this.log?.error('%s was to release %d bytes but has only reserved %d, whoever released them has lost count', scope.name, released, held)
+        this.log?.error('%s was to release %d bytes but has only reserved %d, whoever released them has lost count', printable(scope.name), released, held)
       }
     }
   }

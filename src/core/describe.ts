@@ -3,6 +3,7 @@
  */
 
 import { RESOURCES } from './limit.ts'
+import { printable } from './printable.ts'
 import type { Account } from './account.ts'
 import type { Resource } from './types.ts'
 
@@ -58,7 +59,7 @@ export function inWords (resource: Resource): string {
  * Name and use of a scope, but for what it uses nothing of
  */
 export function describe (account: Account): string {
-  const { name } = account.holder
+  const name = printable(account.holder.name)
 
   if (account.closed) {
     return `${name} (closed)`

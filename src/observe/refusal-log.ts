@@ -5,6 +5,7 @@
  */
 
 import { every } from '../core/every.ts'
+import { printable } from '../core/printable.ts'
 import type { RefusedResource, ResourceLimitExceededError } from '../core/errors.ts'
 import type { Logger } from '@libp2p/interface'
 
@@ -19,11 +20,6 @@ const MOST_ENTRIES = 32
  * How many kinds are named in the line about all others
  */
 const MOST_KINDS = 5
-
-/**
- * What nobody could read in a log, or could take for another line
- */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 type Refusal = ResourceLimitExceededError
 
@@ -138,7 +134,7 @@ export class RefusalLog {
   }
 
   private write (line: string): void {
-    this.log('%s', line.replace(UNPRINTABLE, '�'))
+    this.log('%s', printable(line))
   }
 }
 

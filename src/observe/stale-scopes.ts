@@ -5,6 +5,7 @@
  */
 
 import { inBytes } from '../core/describe.ts'
+import { printable } from '../core/printable.ts'
 import { openConnection, openStream } from './open-scopes.ts'
 import type { OpenConnection, OpenStream } from './open-scopes.ts'
 import type { ScopeRegistry } from '../core/scope-registry.ts'
@@ -50,7 +51,7 @@ export class StaleScopes {
     const found = this.find()
 
     for (const scope of found.slice(0, MOST_LINES)) {
-      this.init.log?.error('%s', describe(scope))
+      this.init.log?.error('%s', printable(describe(scope)))
     }
 
     if (found.length > MOST_LINES) {

@@ -104,6 +104,14 @@ describe('in a REPL', () => {
     ].join('\n'))
   })
 
+  it('a name is one line, and nothing that a terminal obeys', () => {
+    manage({})
+    const stream = manager.openStream(PEER, 'inbound')
+    stream.setProtocol('/a\n\u001b[2J\u009b31m\u202e/1')
+
+    expect(printed(stream.protocolScope as ResourceScope)).to.match(/^protocol:\/a��\[2J�31m�\/1 \(streams 1 of /)
+  })
+
   it('a manager shows the allowlisted scopes while they are used, and whether it only observes', () => {
     manage({ enforce: false, limits: { system: { connections: 0 }, stream: { streams: 0 } }, allowlist: ['/ip4/192.0.2.1'] })
     expect(printed(manager)).to.match(/^resource manager, which only observes\n +system +transient\n[^]*\n {2}nothing refused so far$/)

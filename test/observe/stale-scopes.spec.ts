@@ -1,6 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'aegir/chai'
 import sinon from 'sinon'
+import { Admission } from '../../src/admission/admission.ts'
 import { ScopeRegistry } from '../../src/core/scope-registry.ts'
 import { ScopeEnvironment } from '../../src/core/scope.ts'
 import { createResourceManager, scaleLimits } from '../../src/index.ts'
@@ -135,6 +136,22 @@ describe('what stays transient', () => {
     expect(kept.errors).to.have.lengthOf(12)
     expect(kept.errors[1]).to.equal(`stream-1, an outbound stream of ${PEER}, has no protocol for 65 seconds and holds 0 B of memory: it takes a place in the transient scope until it ends`)
     expect(kept.errors.at(-1)).to.equal(`${count - 10} more connections and streams are as old, and not set up yet`)
+  })
+
+  it('has one line in the log, whatever is in its address', () => {
+    manage()
+    const registry = new ScopeRegistry(new ScopeEnvironment(), new LimitTable(scaleLimits({ memory: 2 ** 40, fileDescriptors: 10_000 })))
+    const scopes = new StaleScopes(registry, { maxAge: 0, log: kept.log, onStale: () => {} })
+    const admission = new Admission()
+    registry.openConnection('outbound', true, admission.connection('outbound', multiaddr('/dns4/a\nlibp2p: all is well\u001b[2J\u009b31m\u202e/tcp/1')))
+
+    for (let i = 0; i < 5; i++) {
+      registry.seconds++
+      scopes.beat()
+    }
+
+    expect(kept.errors).to.have.lengthOf(1)
+    expect(kept.errors[0]).to.include('/dns4/a�libp2p: all is well�[2J�31m�/tcp/1')
   })
 
   it('is looked for only while the manager runs', () => {

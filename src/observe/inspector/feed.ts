@@ -7,6 +7,7 @@ import { every } from '../../core/every.ts'
 import { History } from './history.ts'
 import { toJSON } from './inspected.ts'
 import { messageOf } from './message-of.ts'
+import { Pace } from './pace.ts'
 import { RecentRefusals } from './recent-refusals.ts'
 import { snapshotOf } from './snapshot.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -15,12 +16,6 @@ import type { ServerResponse } from 'node:http'
 
 /** How many may look at a time */
 export const MOST_CLIENTS = 16
-
-/**
- * A snapshot of very many peers takes long. The next one waits for this many times
- * as long, so that looking never takes more than a twentieth of the node's time.
- */
-const PAUSE = 20
 
 /** In milliseconds; whoever reads nothing for so long has gone */
 const PATIENCE = 30_000
@@ -45,8 +40,7 @@ export class Feed {
   private readonly clients = new Set<Client>()
   private readonly stopHistory: () => void
   private timer?: ReturnType<typeof setTimeout>
-  /** When the next snapshot may be made at the earliest, as `performance.now()` has it */
-  private rested = 0
+  private readonly pace = new Pace()
 
   constructor (manager: InspectedManager, interval: number) {
     this.manager = manager
@@ -77,7 +71,7 @@ export class Feed {
     }
 
     // who comes again and again gets no more of them than who stays
-    this.sendIn(this.rested - performance.now())
+    this.sendIn(this.pace.rest)
   }
 
   close (): void {
@@ -101,22 +95,18 @@ export class Feed {
    * up for a reader that is slow
    */
   private send (): void {
-    const start = performance.now()
     const ready = [...this.clients].filter(client => this.isReady(client))
 
     if (ready.length > 0) {
-      const trouble = harmless(() => { this.sendTo(ready) })
+      const trouble = this.pace.spend(() => harmless(() => { this.sendTo(ready) }))
 
       if (trouble !== undefined) {
         ready.forEach(client => { this.write(client, event('trouble', { message: trouble })) })
       }
     }
 
-    const end = performance.now()
-    this.rested = end + PAUSE * (end - start)
-
     if (this.clients.size > 0) {
-      this.sendIn(Math.max(this.interval, this.rested - end))
+      this.sendIn(Math.max(this.interval, this.pace.rest))
     }
   }
 
@@ -125,7 +115,7 @@ export class Feed {
    */
   private sendIn (delay: number): void {
     clearTimeout(this.timer)
-    this.timer = setTimeout(() => { this.send() }, Math.max(0, delay))
+    this.timer = setTimeout(() => { this.send() }, delay)
     this.timer.unref()
   }
 

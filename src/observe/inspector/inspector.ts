@@ -90,6 +90,9 @@ const LEAST_INTERVAL = 50
 /** Of all kinds, those that wait for their request to come included */
 const MOST_CONNECTIONS = 256
 
+/** In milliseconds, of a connection in which nothing happens: an answer that nobody takes is in memory */
+const PATIENCE = 60_000
+
 /**
  * Serves the page. It does not keep the process alive.
  *
@@ -111,6 +114,7 @@ export async function serveInspector (manager: InspectedManager, options: Inspec
   const server = createServer()
 
   server.maxConnections = MOST_CONNECTIONS
+  server.timeout = PATIENCE
   server.on('connection', socket => { socket.unref() })
 
   await new Promise<void>((resolve, reject) => {

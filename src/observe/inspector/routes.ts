@@ -6,6 +6,7 @@ import { SECURITY_HEADERS, documentWith } from './document.ts'
 import { servedFiles } from './files.ts'
 import { fromJSON, toJSON } from './inspected.ts'
 import { messageOf } from './message-of.ts'
+import { Pace } from './pace.ts'
 import type { Access, Asked } from './access.ts'
 import type { Feed } from './feed.ts'
 import type { InspectedManager } from './inspected.ts'
@@ -51,6 +52,7 @@ export class Routes {
   private readonly welcome: Welcome
   private readonly routes: Map<string, Route>
   private readonly answering = new WeakSet<object>()
+  private readonly pace = new Pace()
 
   constructor ({ manager, access, feed, welcome }: RoutesInit) {
     this.manager = manager
@@ -60,7 +62,7 @@ export class Routes {
     this.routes = new Map<string, Route>([
       ['/', { asked: 'page', method: 'GET', answer: (_, response) => { send(response, 200, HTML_TYPE, documentWith(access.secret)) } }],
       ['/events', { asked: 'data', method: 'GET', answer: (_, response) => { this.follow(response) } }],
-      ['/limits', { asked: 'data', method: 'GET', answer: (_, response) => { this.tellLimits(response) } }],
+      ['/limits', { asked: 'data', method: 'GET', answer: async (_, response) => this.tellLimits(response) }],
       ['/preview', { asked: 'data', method: 'POST', answer: async (request, response) => this.preview(request, response) }],
       ['/apply', { asked: 'data', method: 'POST', answer: async (request, response) => this.apply(request, response) }]
     ])
@@ -126,14 +128,14 @@ export class Routes {
     this.feed.add(response, this.welcome)
   }
 
-  private tellLimits (response: ServerResponse): void {
-    send(response, 200, JSON_TYPE, toJSON({ limits: this.manager.limits(), allowChanges: this.welcome.allowChanges }))
+  private async tellLimits (response: ServerResponse): Promise<void> {
+    await this.inTurn(response, () => ({ limits: this.manager.limits(), allowChanges: this.welcome.allowChanges }))
   }
 
   private async preview (request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const limits = await readLimits(request)
+    const text = await readText(request)
 
-    answerWith(response, () => ({ changes: this.manager.previewLimits(limits) }))
+    await this.inTurn(response, () => ({ changes: this.manager.previewLimits(parse(text)) }))
   }
 
   private async apply (request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -141,13 +143,27 @@ export class Routes {
       throw new RequestError(403, 'The program does not allow changes, it would with serveInspector(manager, { allowChanges: true })')
     }
 
-    const limits = await readLimits(request)
+    const text = await readText(request)
 
-    answerWith(response, () => {
+    await this.inTurn(response, () => {
+      const limits = parse(text)
       const changes = this.manager.previewLimits(limits)
       this.manager.setLimits(limits)
 
       return { changes }
+    })
+  }
+
+  private async inTurn (response: ServerResponse, act: () => object): Promise<void> {
+    if (this.pace.isFull) {
+      throw new RequestError(503, 'Too many ask at the same time')
+    }
+
+    await this.pace.inTurn(() => {
+      // it may have taken too long for who has asked
+      if (!response.destroyed) {
+        answerWith(response, act)
+      }
     })
   }
 }
@@ -168,7 +184,7 @@ function answerWith (response: ServerResponse, act: () => object): void {
   }
 }
 
-async function readLimits (request: IncomingMessage): Promise<unknown> {
+async function readText (request: IncomingMessage): Promise<string> {
   if (request.headers['content-type']?.split(';')[0].trim().toLowerCase() !== JSON_TYPE) {
     throw new RequestError(415, `Limits come as ${JSON_TYPE}`)
   }
@@ -187,8 +203,12 @@ async function readLimits (request: IncomingMessage): Promise<unknown> {
     chunks.push(chunk)
   }
 
+  return Buffer.concat(chunks).toString()
+}
+
+function parse (text: string): unknown {
   try {
-    return fromJSON(Buffer.concat(chunks).toString())
+    return fromJSON(text)
   } catch (err: any) {
     throw new RequestError(400, `This is no JSON: ${err.message}`)
   }

@@ -46,7 +46,8 @@ export interface TraceSink {
   /**
    * Gets all events in order, many at a time. While a promise that it returns is
    * pending no more are handed over. When it fails, or is so slow that too many
-   * have to wait, events are lost, and the trace begins anew with a `start`.
+   * have to wait, events are lost, and the trace begins anew with a `start`: after
+   * a failure a second later, after many of them within half a minute.
    */
   write(events: readonly TraceEvent[]): void | Promise<void>
 

@@ -28,6 +28,12 @@ const MOST_WAITING = 65_536
  */
 const PATIENCE = 2_000
 
+/**
+ * All there is, which a trace begins anew with, may be much. A sink that fails is
+ * tried less and less often, this many beats apart in the end.
+ */
+const LONGEST_REST = 32
+
 export interface TraceWriterInit {
   sink: TraceSink
   /** All limits, read when a trace begins */
@@ -47,7 +53,10 @@ export class TraceWriter {
   private beginning = false
   /** So many that wait only say again what there is */
   private repeated = 0
-  private failing = false
+  /** In a row */
+  private failures = 0
+  /** Beats until the next try */
+  private rest = 0
   private soon?: ReturnType<typeof setTimeout>
   private stopTimer?: () => void
   private stopped?: Promise<void>
@@ -58,8 +67,14 @@ export class TraceWriter {
 
   start (): void {
     if (!this.isRunning) {
-      this.stopTimer = every(BEAT, () => { this.flush() })
+      this.stopTimer = every(BEAT, () => { this.beat() })
       this.begin()
+    }
+  }
+
+  private beat (): void {
+    if (--this.rest <= 0) {
+      this.flush()
     }
   }
 
@@ -96,6 +111,7 @@ export class TraceWriter {
     if (!this.isRunning) {
       this.complete = false
       this.waiting = []
+      this.rest = 0
     }
   }
 
@@ -140,10 +156,14 @@ export class TraceWriter {
       this.complete = false
     }
 
-    if (this.soon == null && this.writing == null) {
+    if (this.soon == null && this.writing == null && !this.beginning) {
       this.soon = setTimeout(() => {
         this.soon = undefined
-        this.flush()
+
+        // a sink that has failed meanwhile rests
+        if (this.waiting.length > 0) {
+          this.flush()
+        }
       }, 0)
     }
   }
@@ -157,7 +177,7 @@ export class TraceWriter {
       this.repeated = this.waiting.length
 
       // while it fails it begins anew with every attempt
-      if (this.lost > 0 && !this.failing) {
+      if (this.lost > 0 && this.failures === 0) {
         this.init.log?.error('the trace has lost %d events and begins anew', this.lost)
         this.lost = 0
       }
@@ -198,8 +218,8 @@ export class TraceWriter {
     try {
       await this.init.sink.write(events)
 
-      if (this.failing) {
-        this.failing = false
+      if (this.failures > 0) {
+        this.failures = 0
         this.init.log?.('the trace is written again, %d events were lost', this.lost)
         this.lost = 0
       }
@@ -208,9 +228,9 @@ export class TraceWriter {
       // nobody knows how much of it was written
       this.complete = false
       this.waiting = []
+      this.rest = Math.min(2 ** this.failures, LONGEST_REST)
 
-      if (!this.failing) {
-        this.failing = true
+      if (this.failures++ === 0) {
         this.tell('the trace cannot be written, events are lost', err)
       }
     }

@@ -362,7 +362,6 @@ describe('what the inspector tells', () => {
 
     for (const thrown of [undefined, null, 'text', Symbol('urk'), Object.create(null), { message: 42 }, { get message () { throw new Error('Urk!') } }]) {
       await reader.next('snapshot')
-
       fail = () => { throw thrown }
       expect((await reader.next('trouble')).message).to.be.a('string').that.is.not.empty()
       expect(await ask(inspector.url, { path: '/limits', headers })).to.have.property('status', 500)

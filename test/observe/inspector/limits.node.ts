@@ -5,7 +5,8 @@
 import { expect } from 'aegir/chai'
 import { createResourceManager } from '../../../src/index.ts'
 import { serveInspector } from '../../../src/observe/inspector/inspector.ts'
-import { limitsOf, post } from '../../fixtures/inspector.ts'
+import { ask, limitsOf, ownHeaders, post, secretOf } from '../../fixtures/inspector.ts'
+import { eventually } from '../../fixtures/nodes.ts'
 import { PEER } from '../../fixtures/peers.ts'
 import type { DefaultResourceManager, Limits } from '../../../src/index.ts'
 import type { Inspector } from '../../../src/observe/inspector/inspector.ts'
@@ -76,5 +77,38 @@ describe('what the inspector takes', () => {
     }
 
     expect(manager.limits()).to.deep.equal(before)
+  })
+
+  it('is little of the node\'s time, however many ask', async () => {
+    await start()
+    const headers = ownHeaders(inspector.url, await secretOf(inspector.url))
+    const previewLimits = manager.previewLimits.bind(manager)
+    let previews = 0
+
+    // the next one waits for twenty times as long
+    manager.previewLimits = limits => {
+      previews++
+
+      for (const start = performance.now(); performance.now() < start + 100;) {
+        // as with very many peers
+      }
+
+      return previewLimits(limits)
+    }
+
+    const asked = Array.from({ length: 40 }, async () => {
+      const { status } = await ask(inspector.url, { path: '/preview', method: 'POST', headers, body: '{}' })
+
+      return status
+    })
+    const statuses: number[] = []
+    asked.forEach(answer => { answer.then(status => { statuses.push(status) }, () => {}) })
+
+    // who is one too many is told so at once
+    await eventually(() => statuses.filter(status => status === 503).length > 20)
+    await eventually(() => statuses.includes(200))
+    expect(previews).to.be.below(20)
+    await inspector.close()
+    await Promise.allSettled(asked)
   })
 })

@@ -192,6 +192,35 @@ describe('a trace', () => {
     })
   }
 
+  it('tries a sink that fails less and less often, however much there is to begin with', async () => {
+    const all = { streams: Infinity, outboundStreams: Infinity }
+    let tries = 0
+
+    manager = createResourceManager({
+      limits: { system: all, transient: all, peerDefault: all },
+      trace: {
+        write: events => {
+          tries++
+
+          if (tries < 20) {
+            throw new Error('Urk!')
+          }
+
+          written.push(...events)
+        }
+      }
+    })
+    use()
+    // more than is handed over at a time
+    Array.from({ length: 3_000 }, () => manager.openStream(peerOf('D'), 'outbound'))
+
+    await clock.tickAsync(4 * BEAT)
+    expect(tries).to.equal(3)
+    await clock.tickAsync(600 * BEAT)
+    expect(tries).to.be.within(20, 25)
+    expectComplete()
+  })
+
   for (const [what, thrown] of Object.entries<unknown>({
     nothing: undefined,
     null: null,
@@ -213,7 +242,8 @@ describe('a trace', () => {
       }
       const writer = new TraceWriter({ sink: { write: fail, close: fail }, limits: () => ({}), log })
       writer.start()
-      await clock.tickAsync(3 * BEAT)
+      // the third try is after two beats
+      await clock.tickAsync(4 * BEAT)
       await writer.stop()
 
       expect(failures).to.be.at.least(4)
@@ -249,7 +279,7 @@ describe('a trace', () => {
     isBroken = true
     await clock.tickAsync(BEAT)
     isFailing = false
-    await clock.tickAsync(BEAT)
+    await clock.tickAsync(2 * BEAT)
 
     expect(written[0]).to.deep.include({ type: 'start', limit: undefined })
     expectComplete()
