@@ -292,7 +292,8 @@ describe('a trace', () => {
 
     create({
       write: async events => {
-        written.push(...events)
+        // more than fit onto the stack of a worker as arguments
+        events.forEach(event => { written.push(event) })
         handedOver = events.length
 
         return new Promise(resolve => { resume = resolve })
