@@ -206,7 +206,7 @@ describe('a trace', () => {
             throw new Error('Urk!')
           }
 
-          written.push(...events)
+          events.forEach(event => { written.push(event) })
         }
       }
     })
