@@ -91,16 +91,7 @@ export async function run ({ mode, plan, deadline, onPages, onProgress, onAttack
   }, 250)
 
   try {
-    const { address = '', pages } = await node.answer('ready')
-
-    if (pages != null) {
-      onPages(pages)
-    }
-
-    await Promise.all([steady, reconnect, attacker].map(async child => {
-      child.send({ type: 'target', address })
-      await child.answer('ready')
-    }))
+    await introduce(node, [steady, reconnect, attacker], onPages)
 
     node.send({ type: 'idle' })
     progress.idleRss = (await node.answer('idle')).rss
@@ -164,6 +155,22 @@ function attackTime (plan: Plan, attack: Attack, deadline: number): number {
   const available = deadline - performance.now() - left.length * plan.pause - END_TIME
 
   return plan.attacks[attack] * Math.min(1, Math.max(0, available / planned))
+}
+
+/**
+ * Tells the clients and the attacker where the node listens, when all are ready
+ */
+export async function introduce (node: ReturnType<typeof startChild>, others: Array<ReturnType<typeof startChild>>, onPages: (pages: Pages) => void): Promise<void> {
+  const { address = '', pages } = await node.answer('ready')
+
+  if (pages != null) {
+    onPages(pages)
+  }
+
+  await Promise.all(others.map(async child => {
+    child.send({ type: 'target', address })
+    await child.answer('ready')
+  }))
 }
 
 export function startChild (options: ChildOptions): Child<ToChild, FromChild> {

@@ -5,7 +5,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { ATTACKS, QUICK } from './plan.ts'
-import { startChild } from './run.ts'
+import { introduce, startChild } from './run.ts'
 import type { Pages } from './messages.ts'
 
 /** Between attacks, in milliseconds */
@@ -39,16 +39,7 @@ export async function watch ({ time, onPages }: WatchOptions): Promise<void> {
   }
 
   try {
-    const { address = '', pages } = await node.answer('ready')
-
-    if (pages != null) {
-      onPages(pages)
-    }
-
-    await Promise.all([steady, reconnect, attacker].map(async child => {
-      child.send({ type: 'target', address })
-      await child.answer('ready')
-    }))
+    await introduce(node, [steady, reconnect, attacker], onPages)
 
     steady.send({ type: 'start' })
     reconnect.send({ type: 'start' })
