@@ -1,14 +1,12 @@
 /* eslint-disable no-loop-func */
 
-import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'aegir/chai'
-import pWaitFor from 'p-wait-for'
 import { isResourceLimitExceeded } from '../../../src/index.ts'
 import { eventually, expectNothingHeld, managerOf } from '../../fixtures/nodes.ts'
 import { ECHO, HELD, heldStreams } from '../../fixtures/pair.ts'
 import { counts, untilNoStreams } from '../../fixtures/relay.ts'
 import { pattern, receive } from '../../fixtures/transfer.ts'
-import { connectWebRTC, describeWebRTC, dialUntil, KINDS, udpSockets } from '../../fixtures/webrtc.ts'
+import { connectWebRTC, describeWebRTC, dialUntil, expectAsBefore, KINDS, udpSockets } from '../../fixtures/webrtc.ts'
 import type { Limits } from '../../../src/index.ts'
 import type { End, Pair } from '../../fixtures/pair.ts'
 import type { Reachable, ReachableInit } from '../../fixtures/webrtc.ts'
@@ -66,28 +64,9 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
     this.timeout(60_000)
 
     let nodes: Reachable
-    let udp: number
 
     async function start (init?: ReachableInit): Promise<void> {
       nodes = await create(init)
-      udp = udpSockets()
-    }
-
-    /**
-     * Waits until both ends hold what they held before. Who has not been told
-     * that the connection is gone finds out after a quarter of a minute.
-     */
-    async function expectAsBefore (): Promise<void> {
-      const { dialer, listener, before } = nodes
-      const state = (): unknown => [dialer, listener].map(node => ({
-        system: counts(managerOf(node).stat().system),
-        transient: counts(managerOf(node).stat().transient)
-      }))
-      const expected = [before.dialer, before.listener].map(system => ({ system, transient: {} }))
-
-      await pWaitFor(() => isDeepStrictEqual(state(), expected), { timeout: 40_000 }).catch(() => {})
-      expect(state()).to.deep.equal(expected)
-      await eventually(() => udpSockets() === udp)
     }
 
     afterEach(async () => {
@@ -133,7 +112,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
       }
 
       await dialer.connection.close()
-      await expectAsBefore()
+      await expectAsBefore(nodes)
     })
 
     it('each connection takes the UDP sockets that it is said to', async function () {
@@ -145,7 +124,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
       await connectWebRTC(nodes)
       await connectWebRTC(nodes)
 
-      expect(udpSockets() - udp).to.equal(2 * (sockets.dialer + sockets.listener))
+      expect(udpSockets() - nodes.udp).to.equal(2 * (sockets.dialer + sockets.listener))
       expect(managerOf(nodes.dialer).stat().system.fileDescriptors - (nodes.before.dialer.fileDescriptors ?? 0)).to.equal(2 * sockets.dialer)
       expect(managerOf(nodes.listener).stat().system.fileDescriptors - (nodes.before.listener.fileDescriptors ?? 0)).to.equal(2 * sockets.listener)
     })
@@ -173,7 +152,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
           await Promise.resolve(end(one, other)).catch(() => {})
 
           if (stops == null) {
-            await expectAsBefore()
+            await expectAsBefore(nodes)
           } else {
             await expectNothingHeld(managerOf(one.node))
             await eventually(() => other.node.getConnections(one.node.peerId).length === 0)
@@ -196,7 +175,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
 
         expect(isResourceLimitExceeded(outcome)).to.equal(at === 'dialer')
         expect(refusals).to.have.lengthOf(1)
-        await expectAsBefore()
+        await expectAsBefore(nodes, { abort: true })
       })
     }
 
@@ -215,7 +194,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
         deny = true
 
         await dialUntil(nodes, () => asked === 1)
-        await expectAsBefore()
+        await expectAsBefore(nodes, { abort: true })
       })
     }
 
@@ -239,7 +218,7 @@ for (const [kind, { create, sockets }] of Object.entries(KINDS)) {
 
         expect((await dialer.connection.newStream(HELD)).status).to.equal('open')
         await dialer.connection.close()
-        await expectAsBefore()
+        await expectAsBefore(nodes)
       })
     }
   })
