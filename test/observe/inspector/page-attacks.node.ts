@@ -5,7 +5,7 @@
 
 import { createServer } from 'node:http'
 import { expect } from 'aegir/chai'
-import { InspectorPage } from '../../fixtures/inspector-page.ts'
+import { useInspectorPage } from '../../fixtures/inspector-page.ts'
 import { secretOf } from '../../fixtures/inspector.ts'
 import { eventually } from '../../fixtures/nodes.ts'
 import { OTHER_PEER, PEER } from '../../fixtures/peers.ts'
@@ -24,17 +24,7 @@ const HOSTILE = [
 describe('the page of the inspector, attacked', function () {
   this.timeout(120_000)
 
-  const tab = new InspectorPage()
-
-  before(async function () {
-    if (!await tab.launch()) {
-      this.skip()
-    }
-  })
-
-  after(async () => { await tab.quit() })
-
-  afterEach(async () => { await tab.close() })
+  const tab = useInspectorPage()
 
   it('shows names of remotes as text, whatever is in them', async () => {
     const { manager, page } = await tab.open({ peerDefault: { outboundStreams: 0 }, protocols: Object.fromEntries(HOSTILE.map(name => [name, { inboundStreams: 1 }])) })

@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs'
 import { expect } from 'aegir/chai'
-import { InspectorPage } from '../../fixtures/inspector-page.ts'
+import { useInspectorPage } from '../../fixtures/inspector-page.ts'
 import { makePeers } from '../../fixtures/inspector.ts'
 import { eventually } from '../../fixtures/nodes.ts'
 import { OTHER_PEER, PEER } from '../../fixtures/peers.ts'
@@ -16,17 +16,7 @@ const UNUSUAL = '/a"]/["b/1.0.0'
 describe('the page of the inspector', function () {
   this.timeout(120_000)
 
-  const tab = new InspectorPage()
-
-  before(async function () {
-    if (!await tab.launch()) {
-      this.skip()
-    }
-  })
-
-  after(async () => { await tab.quit() })
-
-  afterEach(async () => { await tab.close() })
+  const tab = useInspectorPage()
 
   it('shows what is used, refused and limited without a click, at 1280 × 800', async () => {
     const { manager, page } = await tab.open({ system: { memory: 64 * MIB }, protocols: { '/full/1.0.0': { inboundStreams: 1 } } })
