@@ -6,7 +6,7 @@ import { RESOURCES } from '../core/limit.ts'
 import { nullRecord } from './limits.ts'
 import type { Limits, NamedKey, ScopeKey } from './limits.ts'
 import type { Peak, Peaks } from '../core/observing.ts'
-import type { Limit, ScopeKind } from '../core/types.ts'
+import type { Limit, Resource, ScopeKind } from '../core/types.ts'
 
 const MiB = 2 ** 20
 
@@ -48,13 +48,19 @@ export function suggestFrom (peaks: Peaks, headroom: number): Limits {
   return limits
 }
 
+/** What is the sum of two, of which one may never have been used */
+const SUMS: Partial<Record<Resource, [Resource, Resource]>> = {
+  streams: ['inboundStreams', 'outboundStreams'],
+  connections: ['inboundConnections', 'outboundConnections']
+}
+
 /**
- * What was never used keeps its default: a limit of 0 would block it for good.
- * Memory is rounded up to mebibytes.
+ * What was never used keeps its default: a limit of 0 would block it for good, and
+ * so would the sum of what was used. Memory is rounded up to mebibytes.
  */
 function withHeadroom (peak: Peak, headroom: number): Limit {
   return Object.fromEntries(RESOURCES
-    .filter(resource => peak[resource] > 0)
+    .filter(resource => (SUMS[resource] ?? [resource]).every(part => peak[part] > 0))
     .map(resource => [resource, resource === 'memory'
       ? Math.ceil(peak.memory * headroom / MiB) * MiB
       : Math.ceil(peak[resource] * headroom)]))

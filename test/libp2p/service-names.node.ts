@@ -174,7 +174,7 @@ describe('the names of a service', () => {
     const [connection] = await connectBoth(node, await createRemote())
     await connection.newStream(PING)
 
-    expect(managerOf(node).suggestLimits(1).services).to.deep.equal({ 'libp2p.ping': { outboundStreams: 1, streams: 1, memory: 2 ** 20 } })
+    expect(managerOf(node).suggestLimits(1).services).to.deep.equal({ 'libp2p.ping': { outboundStreams: 1, memory: 2 ** 20 } })
   })
 
   describe('of a service that does not say what it is', () => {

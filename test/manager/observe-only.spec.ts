@@ -70,8 +70,8 @@ describe('observe only', () => {
 
     const limits = manager.suggestLimits(2)
 
-    expect(limits.system).to.deep.equal({ streams: 6, inboundStreams: 6, memory: 6 * 2 ** 20 })
-    expect(limits.protocols?.['/p/1']).to.deep.equal({ streams: 6, inboundStreams: 6, memory: 6 * 2 ** 20 })
+    expect(limits.system).to.deep.equal({ inboundStreams: 6, memory: 6 * 2 ** 20 })
+    expect(limits.protocols?.['/p/1']).to.deep.equal({ inboundStreams: 6, memory: 6 * 2 ** 20 })
     expect(limits.services?.svc).to.include({ inboundStreams: 6 })
     expect(limits.protocolPeers?.['/p/1']).to.include({ inboundStreams: 6 })
     expect(limits.peerDefault).to.include({ inboundStreams: 6 })
@@ -87,6 +87,27 @@ describe('observe only', () => {
     }
 
     strict.close()
+  })
+
+  it('suggests nothing that keeps out what was not seen', () => {
+    const connection = manager.openConnection('inbound', true)
+    connection.setPeer(PEER)
+    const streams = Array.from({ length: 3 }, () => manager.openStream(PEER, 'inbound'))
+
+    const strict = createResourceManager({ limits: manager.suggestLimits(1) })
+    streams.forEach(() => strict.openStream(PEER, 'inbound'))
+    strict.openStream(PEER, 'outbound')
+    strict.openConnection('inbound', true).setPeer(PEER)
+    strict.openConnection('outbound', false).setPeer(PEER)
+    strict.close()
+
+    // of what goes both ways there may only be so much together
+    streams.push(manager.openStream(PEER, 'outbound'))
+    expect(manager.suggestLimits(1).peerDefault).to.include({ inboundStreams: 3, outboundStreams: 1, streams: 4 })
+
+    for (const scope of [connection, ...streams]) {
+      scope.done()
+    }
   })
 
   it('is the only way to get suggestions', () => {
