@@ -26,16 +26,6 @@ class NodeSnapshots extends Snapshots<ObservedNode> {
 
 const PREFIX = 'libp2p_resource_manager'
 
-/**
- * How many protocols have a label of their own, and how many services. Only what
- * the node itself handles or dials has a scope, but who reads metrics keeps every
- * label that was ever seen, and names may be made up without end.
- */
-const MOST_NAMES = 1_000
-
-/** The label of all others together */
-const OTHERS = '(others)'
-
 const NAMES: Record<Root, [name: string, who: string]> = {
   system: ['system', 'the whole node'],
   transient: ['transient', 'connections and streams that are being set up'],
@@ -83,10 +73,10 @@ export function registerMetrics (metrics: Metrics, observed: ObservedNode): void
   }
 
   for (const [plural, label] of [['protocols', 'protocol'], ['services', 'service']] as const) {
-    const named = new Set<string>()
+    const seen = new Set<string>()
 
     for (const [name, field] of STREAM_FIELDS) {
-      gauge(`${label}_${name}`, label, `${inWords(name)} by ${label}`, () => byName(now.stat[plural], field, named))
+      gauge(`${label}_${name}`, label, `${inWords(name)} by ${label}`, () => withZeros(fieldOf(now[plural], field), seen))
     }
   }
 
@@ -156,12 +146,12 @@ function sinceLastTime <T extends { count: number }> (read: () => T[], nameOf: (
  * Calculated gauges keep the values of labels that are not calculated any more, so
  * what there was once is zero when it is gone
  */
-function withZeros (values: Map<string, number>, named: Set<string>): Values {
+function withZeros (values: Map<string, number>, seen: Set<string>): Values {
   for (const name of values.keys()) {
-    named.add(name)
+    seen.add(name)
   }
 
-  return Object.fromEntries([...named].map(name => [name, values.get(name) ?? 0]))
+  return Object.fromEntries([...seen].map(name => [name, values.get(name) ?? 0]))
 }
 
 /**
@@ -187,22 +177,8 @@ function distribution (values: number[], buckets: readonly number[]): Values {
   }))
 }
 
-/**
- * What has a label of its own is among the named, and keeps it
- */
-function byName (stats: Map<string, ScopeStat>, field: keyof ScopeStat, named: Set<string>): Values {
-  const values = new Map<string, number>()
-
-  for (const [name, stat] of stats) {
-    if (named.size < MOST_NAMES) {
-      named.add(name)
-    }
-
-    const label = named.has(name) ? name : OTHERS
-    values.set(label, (values.get(label) ?? 0) + stat[field])
-  }
-
-  return withZeros(values, named)
+function fieldOf (stats: Map<string, ScopeStat>, field: keyof ScopeStat): Map<string, number> {
+  return new Map([...stats].map(([label, stat]) => [label, stat[field]]))
 }
 
 function byKind (near: NearLimit[]): Map<string, number> {

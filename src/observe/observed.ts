@@ -13,6 +13,16 @@ export const ROOTS = ['system', 'transient', 'allowlistedSystem', 'allowlistedTr
 export type Root = typeof ROOTS[number]
 
 /**
+ * How many protocols have a label of their own, and how many services. Only what
+ * the node itself handles or dials has a scope, but who reads metrics keeps every
+ * label that was ever seen, and names may be made up without end.
+ */
+const MOST_NAMES = 1_000
+
+/** The label of all others together */
+const OTHERS = '(others)'
+
+/**
  * A resource manager, as far as metrics are read from it
  */
 export interface Observed {
@@ -31,6 +41,8 @@ export interface Observed {
 export class Snapshots<T extends Observed = Observed> {
   protected readonly observed: T
   private readonly kept = new Map<string, unknown>()
+  private readonly named = { protocols: new Set<string>(), services: new Set<string>() }
+  private lastLimits: Partial<Record<Root, ConcreteLimit>> = {}
 
   constructor (observed: T) {
     this.observed = observed
@@ -40,8 +52,34 @@ export class Snapshots<T extends Observed = Observed> {
     return this.once('stat', () => this.observed.stat())
   }
 
-  get limits (): Record<Root, ConcreteLimit> {
-    return this.once('limits', () => this.observed.limits())
+  /**
+   * As they were before where a limiter of the user's own throws: all metrics of
+   * the process would be lost with these
+   */
+  get limits (): Partial<Record<Root, ConcreteLimit>> {
+    return this.once('limits', () => {
+      try {
+        this.lastLimits = this.observed.limits()
+      } catch {
+        // whoever asks for limits is told
+      }
+
+      return this.lastLimits
+    })
+  }
+
+  /**
+   * By label
+   */
+  get protocols (): Map<string, ScopeStat> {
+    return this.once('protocols', () => labelled(this.stat.protocols, this.named.protocols))
+  }
+
+  /**
+   * By label
+   */
+  get services (): Map<string, ScopeStat> {
+    return this.once('services', () => labelled(this.stat.services, this.named.services))
   }
 
   get refusals (): RefusalCount[] {
@@ -69,6 +107,36 @@ export class Snapshots<T extends Observed = Observed> {
 }
 
 /**
+ * What has a label of its own is among the named, and keeps it
+ */
+function labelled (stats: Map<string, ScopeStat>, named: Set<string>): Map<string, ScopeStat> {
+  const sums = new Map<string, ScopeStat>()
+
+  for (const [name, stat] of stats) {
+    if (named.size < MOST_NAMES) {
+      named.add(name)
+    }
+
+    const label = named.has(name) ? name : OTHERS
+    const sum = sums.get(label)
+    sums.set(label, sum === undefined ? stat : add(sum, stat))
+  }
+
+  return sums
+}
+
+function add (one: ScopeStat, other: ScopeStat): ScopeStat {
+  return {
+    memory: one.memory + other.memory,
+    fileDescriptors: one.fileDescriptors + other.fileDescriptors,
+    inboundConnections: one.inboundConnections + other.inboundConnections,
+    outboundConnections: one.outboundConnections + other.outboundConnections,
+    inboundStreams: one.inboundStreams + other.inboundStreams,
+    outboundStreams: one.outboundStreams + other.outboundStreams
+  }
+}
+
+/**
  * The same eight words as in limits, so that use can be compared with them
  */
 export function useOf (stat: ScopeStat): Record<Resource, number> {
@@ -80,10 +148,10 @@ export function useOf (stat: ScopeStat): Record<Resource, number> {
 }
 
 /**
- * A limit in numbers only
+ * A limit in numbers only, none of one that is not known
  */
-export function numbersOf (limit: ConcreteLimit): Record<Resource, number> {
-  return Object.fromEntries(RESOURCES.map(resource => [resource, Number(limit[resource])])) as Record<Resource, number>
+export function numbersOf (limit: ConcreteLimit | undefined): Partial<Record<Resource, number>> {
+  return limit === undefined ? {} : Object.fromEntries(RESOURCES.map(resource => [resource, Number(limit[resource])]))
 }
 
 /**

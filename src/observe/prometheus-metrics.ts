@@ -57,19 +57,19 @@ const GAUGES: GaugeOf[] = [{
   name: 'streams',
   help: 'Number of Streams',
   labelNames: ['dir', 'scope', 'protocol'],
-  read: ({ stat }) => DIRECTIONS.flatMap(dir => [
+  read: ({ stat, protocols }) => DIRECTIONS.flatMap(dir => [
     ...SCOPES.map((scope): Sample => [{ dir, scope, protocol: '' }, stat[scope][`${dir}Streams`]]),
-    ...[...stat.protocols].map(([protocol, use]): Sample => [{ dir, scope: 'protocol', protocol }, use[`${dir}Streams`]])
+    ...[...protocols].map(([protocol, use]): Sample => [{ dir, scope: 'protocol', protocol }, use[`${dir}Streams`]])
   ])
 }, {
   name: 'memory',
   help: 'Amount of memory reserved as reported to the Resource Manager',
   // go-libp2p has no service label, but its dashboard shows one
   labelNames: ['scope', 'protocol', 'service'],
-  read: ({ stat }) => [
+  read: ({ stat, protocols, services }) => [
     ...SCOPES.map((scope): Sample => [{ scope, protocol: '' }, stat[scope].memory]),
-    ...[...stat.protocols].map(([protocol, use]): Sample => [{ scope: 'protocol', protocol }, use.memory]),
-    ...[...stat.services].map(([service, use]): Sample => [{ scope: 'service', protocol: '', service }, use.memory])
+    ...[...protocols].map(([protocol, use]): Sample => [{ scope: 'protocol', protocol }, use.memory]),
+    ...[...services].map(([service, use]): Sample => [{ scope: 'service', protocol: '', service }, use.memory])
   ]
 }, {
   name: 'fds',

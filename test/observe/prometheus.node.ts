@@ -195,6 +195,54 @@ describe('the Prometheus metrics of go-libp2p', () => {
     expect(text).to.include('libp2p_rcmgr_limit{scope="transient",resource="conns"} 0\n')
   })
 
+  it('have no more than a thousand names of protocols and services, and all others together', async () => {
+    registerPrometheusMetrics(manager, registry)
+    const names = Array.from({ length: 1_500 }, (_, i) => `/made-up/${i}`)
+
+    for (const name of names) {
+      manager.viewProtocol(name, scope => { scope.reserveMemory(2) })
+      manager.viewService(name, scope => { scope.reserveMemory(3) })
+    }
+
+    for (const [scope, each] of [['protocol', 2], ['service', 3]] as const) {
+      const values = (await samples('memory')).filter(({ labels }) => labels.scope === scope)
+
+      expect(values, scope).to.have.length(1_001)
+      expect(values.find(({ labels }) => labels[scope] === names[0])?.value).to.equal(each)
+      expect(values.find(({ labels }) => labels[scope] === '(others)')?.value).to.equal(500 * each)
+    }
+
+    expect((await samples('streams')).filter(({ labels }) => labels.scope === 'protocol')).to.have.length(2 * 1_001)
+  })
+
+  it('show the last limits there were, and all other metrics, when a limiter of the user\'s own fails', async () => {
+    let isFailing = false
+    const limited = create({
+      limits: {
+        limitFor: (kind) => {
+          if (isFailing) {
+            throw new Error('no limit today')
+          }
+
+          return kind === 'system' ? { memory: 777 } : undefined
+        }
+      }
+    })
+    registerPrometheusMetrics(limited, registry)
+    expect(await gauge('limit', { scope: 'system', resource: 'memory' })).to.equal(777)
+
+    isFailing = true
+    expect(() => limited.limits()).to.throw('no limit today')
+
+    expect(await gauge('limit', { scope: 'system', resource: 'memory' })).to.equal(777)
+    expect(await gauge('fds', { scope: 'system' })).to.equal(0)
+
+    // one that has failed from the start
+    const other = new Registry()
+    registerPrometheusMetrics(limited, other)
+    expect(await other.metrics()).to.include('libp2p_rcmgr_fds{scope="system"} 0').and.not.include('libp2p_rcmgr_limit{')
+  })
+
   it('count refusals under the names that go-libp2p has for them', async () => {
     const none = { inboundConnections: 0, fileDescriptors: 0 }
     manager = create({
