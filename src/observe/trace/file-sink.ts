@@ -6,6 +6,7 @@ import { lstat, open, rename, unlink } from 'node:fs/promises'
 import { InvalidParametersError } from '@libp2p/interface'
 import { formatEvents } from './format.ts'
 import { gzipMember } from './gzip-member.ts'
+import { inPieces } from './pieces.ts'
 import { stateEvents } from './state-events.ts'
 import { TraceReplay } from './trace-replay.ts'
 import type { TraceEvent, TraceSink } from './event.ts'
@@ -30,16 +31,14 @@ export interface FileSinkInit {
 const MAX_BYTES = 64 * 1024 * 1024
 const MAX_FILES = 5
 
-/** Of a large batch, events at a time: what is compressed is in memory */
-const PIECE = 4096
-
 /**
  * Writes a trace to a file as gzip. When the file is large it becomes `path.1`, that
  * one `path.2`, and so on; so does what another process has left there. Every
  * file can be read without the others: it begins with what all scopes hold.
  *
- * Where the disk is full or the directory gone, `write` rejects. Once it can
- * write again it begins with the state at that time.
+ * Where the disk is full or the directory gone, `write` rejects, and so it does
+ * where somebody else has begun a file in the same place. Once it can write again
+ * it begins with the state at that time.
  *
  * @throws {InvalidParametersError} if an option makes no sense
  */
@@ -106,9 +105,7 @@ class FileSink implements TraceSink {
   private async writeAll (events: readonly TraceEvent[]): Promise<void> {
     let failure: { error: unknown } | undefined
 
-    for (let i = 0; i < events.length; i += PIECE) {
-      const piece = events.slice(i, i + PIECE)
-
+    for (const piece of inPieces(events)) {
       try {
         // what failed once is not tried for every piece of a batch
         if (failure === undefined) {
@@ -160,6 +157,11 @@ class FileSink implements TraceSink {
 
   private async isInPlace (target: Target): Promise<boolean> {
     const stat = await statOf(this.path)
+
+    // two that move each other's files away would soon have none left
+    if (stat !== undefined && stat.ino !== target.inode && stat.size > 0) {
+      throw new Error(`Somebody else writes to ${this.path}`)
+    }
 
     return stat?.ino === target.inode && stat.size >= target.size
   }

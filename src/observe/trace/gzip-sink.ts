@@ -4,6 +4,7 @@
 
 import { formatEvents } from './format.ts'
 import { gzipMember } from './gzip-member.ts'
+import { inPieces } from './pieces.ts'
 import type { TraceEvent, TraceSink } from './event.ts'
 
 /**
@@ -35,7 +36,14 @@ class GzipSink implements TraceSink {
       throw new Error('The sink of the trace is closed')
     }
 
-    await this.append(formatEvents(events))
+    const last = this.last.catch(() => {})
+    this.last = last.then(async () => {
+      for (const piece of inPieces(events)) {
+        await this.append(formatEvents(piece))
+      }
+    })
+
+    await this.last
   }
 
   async close (): Promise<void> {
@@ -49,7 +57,7 @@ class GzipSink implements TraceSink {
     this.last = last.then(async () => {
       if (this.isEmpty) {
         // no bytes at all are no gzip file
-        await this.writer.write(await gzipMember(''))
+        await this.append('')
       }
 
       await this.writer.close()
@@ -59,12 +67,7 @@ class GzipSink implements TraceSink {
   }
 
   private async append (text: string): Promise<void> {
-    const last = this.last.catch(() => {})
-    this.last = last.then(async () => {
-      await this.writer.write(await gzipMember(text))
-      this.isEmpty = false
-    })
-
-    await this.last
+    await this.writer.write(await gzipMember(text))
+    this.isEmpty = false
   }
 }

@@ -248,7 +248,7 @@ describe('trace/file-sink', () => {
       expect(held(state)).to.deep.equal(HELD())
     })
 
-    it('begins a new file if somebody has moved, replaced or emptied the one it writes to', async () => {
+    it('begins a new file if somebody has moved or emptied the one it writes to', async () => {
       const sink = fileSink(path)
       await sink.write(BEGINNING)
       await rename(path, join(folder, 'moved'))
@@ -259,6 +259,24 @@ describe('trace/file-sink', () => {
       await truncate(path, 0)
       await sink.write(REST)
       await sink.close?.()
+
+      expect((await read(path)).problems).to.deep.equal([])
+      expect(held(await read(path))).to.deep.equal(HELD())
+    })
+
+    it('rejects when somebody else has begun one in its place, and leaves that alone', async () => {
+      const sink = fileSink(path)
+      const other = fileSink(path)
+      await sink.write(BEGINNING)
+      await other.write(BEGINNING)
+
+      await expect(sink.write(LOST)).to.eventually.be.rejectedWith('Somebody else writes to')
+      await other.write(LOST)
+      expect(await read(path)).to.include({ events: BEGINNING.length + LOST.length })
+      expect(await read(`${path}.1`)).to.include({ events: BEGINNING.length })
+
+      await rename(path, join(folder, 'moved'))
+      await sink.write(REST)
 
       expect((await read(path)).problems).to.deep.equal([])
       expect(held(await read(path))).to.deep.equal(HELD())

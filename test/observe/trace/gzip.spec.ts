@@ -125,6 +125,19 @@ describe('trace/gzip', () => {
     await expect(Promise.resolve(sink.close?.())).to.eventually.be.rejected()
   })
 
+  it('splits a large batch, and keeps the order', async () => {
+    const { events } = randomTrace(2, 10_000)
+    const { writable, chunks } = collect()
+    const sink = gzipSink(writable)
+
+    void sink.write(events)
+    await sink.write(EVENTS)
+
+    // there is time for something else between them
+    expect(chunks.length).to.be.at.least(4)
+    expect(await unzip(joined(chunks), 1_000_000)).to.deep.equal({ text: formatEvents(events) + formatEvents(EVENTS), isCut: false })
+  })
+
   it('waits for a slow stream', async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     const sink = gzipSink(new WritableStream({ write: async () => { await promise } }))
