@@ -29,20 +29,29 @@ export class Access {
   readonly secret = randomBytes(SECRET_BYTES).toString('base64url')
   readonly token?: string
 
-  private readonly host: string
+  /** What a browser calls the address: lower case, IPv6 as short as it gets and in brackets */
+  readonly name: string
+
   private readonly isWildcard: boolean
 
   /**
-   * @throws {InvalidParametersError} if a token is no string, or an empty one
+   * @throws {InvalidParametersError} if the host cannot be that of a URL, or a token
+   * is no string, or an empty one
    */
   constructor (host: string, token: string | undefined) {
+    const name = nameOf(isIP(host) === 6 ? `[${host}]` : host)
+
+    if (name === undefined) {
+      throw new InvalidParametersError('The host is to be a name or an address')
+    }
+
     if (token !== undefined && (typeof token !== 'string' || token === '')) {
       throw new InvalidParametersError('The token is to be a string that is not empty')
     }
 
     this.token = token ?? (isLoopback(host) ? undefined : randomBytes(SECRET_BYTES).toString('base64url'))
-    this.host = isIP(host) === 6 ? `[${host}]` : host.toLowerCase()
-    this.isWildcard = host === '0.0.0.0' || host === '::'
+    this.name = name
+    this.isWildcard = name === '0.0.0.0' || name === '[::]'
   }
 
   /**
@@ -91,9 +100,23 @@ export class Access {
    * nobody's: they cannot be made to point elsewhere.
    */
   private isOurs (host: string): boolean {
-    const name = host.replace(/:\d+$/, '').toLowerCase()
+    const name = nameOf(host)
 
-    return name === this.host || LOOPBACK_NAMES.has(name) || (this.isWildcard && isIP(name.replace(/^\[(.+)\]$/, '$1')) !== 0)
+    return name !== undefined && (name === this.name || LOOPBACK_NAMES.has(name) || (this.isWildcard && isIP(name.replace(/^\[(.+)\]$/, '$1')) !== 0))
+  }
+}
+
+/**
+ * As browsers have it, without the port; undefined if there is none
+ */
+function nameOf (host: string): string | undefined {
+  try {
+    const { hostname, href } = new URL(`http://${host}`)
+
+    // nothing but host and port
+    return /^http:\/\/[^/@?#]+\/$/.test(href) ? hostname : undefined
+  } catch {
+    // it is none
   }
 }
 

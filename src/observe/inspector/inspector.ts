@@ -22,7 +22,6 @@
  */
 
 import { createServer } from 'node:http'
-import { isIP } from 'node:net'
 import { InvalidParametersError } from '@libp2p/interface'
 import { Access } from './access.ts'
 import { Feed } from './feed.ts'
@@ -34,15 +33,17 @@ export type { InspectedChange, InspectedLimits, InspectedManager, InspectedMemor
 
 export interface InspectorOptions {
   /**
-   * The address to listen at. Whoever can reach one that is not loopback needs the
-   * token, and what is sent is not encrypted.
+   * The name or address to listen at. Whoever can reach one that is not loopback
+   * needs the token, and what is sent is not encrypted. At 0.0.0.0 and :: the page
+   * is opened by an address of the machine, not by a name: a name could be made to
+   * point here by anybody.
    *
    * @default '127.0.0.1'
    */
   host?: string
 
   /**
-   * 0 is any that is free
+   * An integer up to 65535, 0 is any that is free
    *
    * @default 0
    */
@@ -64,7 +65,7 @@ export interface InspectorOptions {
   token?: string
 
   /**
-   * How often the page is told what there is, in milliseconds
+   * How often the page is told what there is, from 50 to 10,000 milliseconds
    *
    * @default 500
    */
@@ -86,6 +87,9 @@ export interface Inspector {
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_INTERVAL = 500
 const LEAST_INTERVAL = 50
+/** Less than `PATIENCE` */
+const MOST_INTERVAL = 10_000
+const MOST_PORT = 65_535
 
 /** Of all kinds, those that wait for their request to come included */
 const MOST_CONNECTIONS = 256
@@ -106,8 +110,12 @@ export async function serveInspector (manager: InspectedManager, options: Inspec
     throw new InvalidParametersError('The host is to be a name or an address')
   }
 
-  if (!Number.isFinite(interval) || interval < LEAST_INTERVAL) {
-    throw new InvalidParametersError(`The interval is to be a number of at least ${LEAST_INTERVAL} milliseconds`)
+  if (!Number.isSafeInteger(port) || port < 0 || port > MOST_PORT) {
+    throw new InvalidParametersError(`The port is to be an integer from 0 to ${MOST_PORT}`)
+  }
+
+  if (!(interval >= LEAST_INTERVAL && interval <= MOST_INTERVAL)) {
+    throw new InvalidParametersError(`The interval is to be a number from ${LEAST_INTERVAL} to ${MOST_INTERVAL} milliseconds`)
   }
 
   const access = new Access(host, options.token)
@@ -138,7 +146,7 @@ export async function serveInspector (manager: InspectedManager, options: Inspec
   server.on('request', (request, response) => { routes.handle(request, response) })
 
   return {
-    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${address.port}/${query}`,
+    url: `http://${access.name}:${address.port}/${query}`,
     close: async () => {
       closing ??= new Promise(resolve => {
         feed.close()

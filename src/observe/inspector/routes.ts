@@ -100,7 +100,7 @@ export class Routes {
 
   private async answer (request: IncomingMessage, response: ServerResponse): Promise<void> {
     // what is no URL is no path either
-    const url = URL.parse(request.url ?? '', 'http://inspector')
+    const url = parseURL(request.url ?? '')
     const route = url === null ? undefined : this.routes.get(url.pathname)
     const refusal = this.access.refuse(request, url ?? new URL('http://inspector'), route?.asked ?? 'data')
 
@@ -204,6 +204,14 @@ async function readText (request: IncomingMessage): Promise<string> {
   }
 
   return Buffer.concat(chunks).toString()
+}
+
+function parseURL (text: string): URL | null {
+  try {
+    return new URL(text, 'http://inspector')
+  } catch {
+    return null
+  }
 }
 
 function parse (text: string): unknown {

@@ -255,7 +255,7 @@ describe('the options of the inspector', () => {
 
   after(() => { manager.close() })
 
-  for (const options of [{ host: '' }, { host: 1 }, { interval: 0 }, { interval: NaN }, { token: '' }, { token: 1 }] as any[]) {
+  for (const options of [{ host: '' }, { host: 1 }, { interval: 0 }, { interval: NaN }, { interval: 3_000_000_000 }, { port: -1 }, { port: 65_536 }, { port: 1.5 }, { port: '80x' }, { host: 'a b' }, { host: 'a/b' }, { host: 'a@b' }, { token: '' }, { token: 1 }] as any[]) {
     it(`are an error if they make no sense: ${JSON.stringify(options)}`, async () => {
       await expect(serveInspector(manager, options)).to.eventually.be.rejected().with.property('name', 'InvalidParametersError')
     })
@@ -286,5 +286,23 @@ describe('the options of the inspector', () => {
     expect(inspector.url).to.match(/^http:\/\/\[::1\]:\d+\/$/)
     expect((await ask(inspector.url, {})).status).to.equal(200)
     await inspector.close()
+  })
+
+  it('may be an address in another form than browsers have it', async function () {
+    for (const [host, name] of [['127.1', '127.0.0.1'], ['LOCALHOST', 'localhost'], ['::ffff:127.0.0.1', '[::ffff:7f00:1]']]) {
+      const inspector = await serveInspector(manager, { host }).catch(err => {
+        // not all machines have IPv6
+        if (err.code !== 'EADDRNOTAVAIL' && err.code !== 'EAFNOSUPPORT' && err.code !== 'EINVAL') {
+          throw err
+        }
+      })
+
+      if (inspector !== undefined) {
+        expect(new URL(inspector.url).hostname).to.equal(name)
+        expect(inspector.url).to.include(`//${name}:`)
+        expect((await ask(inspector.url, { path: `/${new URL(inspector.url).search}` })).status).to.equal(200)
+        await inspector.close()
+      }
+    }
   })
 })

@@ -37,6 +37,8 @@ export class Store {
   private readonly onChange: (state: State) => void
   private readonly refusals = new Map<string, Refusal>()
   private arrivals: Array<{ at: number, key: string, count: number }> = []
+  /** What comes before the first snapshot was refused before somebody looked */
+  private isCaughtUp = false
 
   constructor (onChange: (state: State) => void) {
     this.onChange = onChange
@@ -51,6 +53,7 @@ export class Store {
       // after an interruption the node begins again
       this.refusals.clear()
       this.arrivals = []
+      this.isCaughtUp = false
       this.state = { ...this.state, welcome, samples: [] }
     })
     on<Refusal[]>('refusals', refusals => { this.addRefusals(refusals) })
@@ -58,7 +61,10 @@ export class Store {
       this.state = { ...this.state, samples: [...this.state.samples, ...samples].slice(-SAMPLES) }
     })
     // the last of those that come together
-    on<Snapshot>('snapshot', snapshot => { this.change({ ...this.summary(), connection: 'live', snapshot, snapshots: this.state.snapshots + 1, trouble: undefined }) })
+    on<Snapshot>('snapshot', snapshot => {
+      this.isCaughtUp = true
+      this.change({ ...this.summary(), connection: 'live', snapshot, snapshots: this.state.snapshots + 1, trouble: undefined })
+    })
     on<{ message: string }>('trouble', ({ message }) => { this.change({ connection: 'live', trouble: message }) })
     source.addEventListener('error', () => { this.change({ connection: 'lost' }) })
   }
@@ -83,7 +89,12 @@ export class Store {
     for (const refusal of refusals.reverse()) {
       const known = this.refusals.get(refusal.key)?.count ?? 0
 
-      this.arrivals.push({ at, key: refusal.key, count: Math.max(0, refusal.count - known) })
+      if (this.isCaughtUp) {
+        this.arrivals.push({ at, key: refusal.key, count: Math.max(0, refusal.count - known) })
+      } else {
+        // when the others were is not known
+        this.arrivals.push({ at: refusal.at, key: refusal.key, count: 1 })
+      }
       this.refusals.delete(refusal.key)
       this.refusals.set(refusal.key, refusal)
     }
