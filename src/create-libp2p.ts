@@ -4,6 +4,7 @@
 
 import { InvalidParametersError } from '@libp2p/interface'
 import { createLibp2p as create } from 'libp2p'
+import { shareOptions } from './libp2p/node-options.ts'
 import { ServiceTable } from './libp2p/services.ts'
 import type { ResourceManager } from './core/types.ts'
 import type { ResourceManagerComponents } from './resource-manager.ts'
@@ -42,6 +43,7 @@ export async function createProtectedLibp2p<T extends ServiceMap, M extends Reso
   const services: any = Object.fromEntries([
     ['resourceManager', (components: ResourceManagerComponents): M => {
       table.share(components.registrar)
+      shareOptions(components.registrar, rest.connectionManager ?? {})
 
       return resourceManager(components)
     }],

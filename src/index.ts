@@ -129,14 +129,22 @@ export function createResourceManager (init: ResourceManagerInit = {}): DefaultR
 
 /**
  * libp2p's `createLibp2p` with a `resourceManager` option, `resourceManager()`
- * if it is left out. The manager is then `node.services.resourceManager`. Streams
+ * if it is left out and no service has that name. The manager is then `node.services.resourceManager`. Streams
  * of protocols that entries of `services` and `transports` register count in the
  * scopes of these.
  *
  * @throws {InvalidLimitError} if an option of the resource manager makes no sense
+ * @throws {InvalidParametersError} if a service is called `resourceManager` as well
  */
 export async function createLibp2p<T extends ServiceMap, M extends ResourceManager> (options: ProtectedLibp2pOptions<T, M>): Promise<Libp2p<T & { resourceManager: M }>>
 export async function createLibp2p<T extends ServiceMap> (options?: Libp2pOptions<T>): Promise<Libp2p<T & { resourceManager: DefaultResourceManager }>>
 export async function createLibp2p (options: Libp2pOptions<any> & { resourceManager?: ResourceManagerFactory } = {}): Promise<Libp2p<any>> {
+  const { resourceManager: service, ...services } = options.services ?? {}
+
+  // given as libp2p has it, where there is no such option
+  if (options.resourceManager == null && service != null) {
+    return createProtectedLibp2p({ ...options, services, resourceManager: service })
+  }
+
   return createProtectedLibp2p({ ...options, resourceManager: options.resourceManager ?? resourceManager() })
 }

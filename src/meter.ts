@@ -3,7 +3,7 @@
  * is on its way through it.
  */
 
-import type { ResourceScope, ResourceScopeSpan } from './core/types.ts'
+import type { ResourceScope } from './core/types.ts'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
 export interface MeterOptions<T> {
@@ -41,20 +41,22 @@ export function meter (scope: ResourceScope, { priority, byteLength = ownLength 
     try {
       for await (const chunk of source) {
         const size = byteLength(chunk)
-        reserve(span, size, priority)
+        const isReserved = whileOpen(() => {
+          span?.reserveMemory(size, priority)
+
+          return span !== undefined
+        })
 
         yield chunk
 
-        span?.releaseMemory(size)
+        if (isReserved === true) {
+          span?.releaseMemory(size)
+        }
       }
     } finally {
       span?.done()
     }
   }
-}
-
-function reserve (span: ResourceScopeSpan | undefined, size: number, priority?: number): void {
-  whileOpen(() => { span?.reserveMemory(size, priority) })
 }
 
 function whileOpen<T> (fn: () => T): T | undefined {

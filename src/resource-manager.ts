@@ -12,6 +12,7 @@ import { printable } from './core/printable.ts'
 import { ScopeRegistry } from './core/scope-registry.ts'
 import { ScopeEnvironment } from './core/scope.ts'
 import { NodeHooks } from './libp2p/node-hooks.ts'
+import { sharedOptions } from './libp2p/node-options.ts'
 import { ServiceTable } from './libp2p/services.ts'
 import { automaticLimits, DEFAULT_PROFILE } from './limits/automatic.ts'
 import { resolveBaseMemory } from './limits/base-memory.ts'
@@ -38,6 +39,7 @@ import type { Failure } from './core/failure.ts'
 import type { ScopeObserver } from './core/scope.ts'
 import type { ConnectionManagementScope, ConnectionScope, Direction, ResourceManager, StreamManagementScope, StreamScope } from './core/types.ts'
 import type { HookedComponents } from './libp2p/install.ts'
+import type { NodeProfile } from './limits/automatic.ts'
 import type { ConcreteLimits, Limits } from './limits/limits.ts'
 import type { MemoryUsage } from './limits/memory-usage.ts'
 import type { LimitChange } from './limits/preview.ts'
@@ -101,7 +103,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
     verifyOptions(init)
 
     this.maxConnections = components?.connectionManager?.getMaxConnections()
-    const defaults = automaticLimits(init, { ...DEFAULT_PROFILE, maxConnections: this.maxConnections ?? DEFAULT_PROFILE.maxConnections })
+    const defaults = automaticLimits(init, this.profile(components))
     const given = isCustomLimiter(init.limits) ? undefined : init.limits
     const services = ServiceTable.of(components?.registrar)
     const { names } = services
@@ -172,10 +174,10 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
   }
 
   /**
-   * Without an endpoint there are no limits by address
+   * Without an endpoint there are no limits by address, but for `rates.connections.global`
    */
   openConnection (direction: Direction, usesFileDescriptor: boolean, endpoint?: Multiaddr): ConnectionManagementScope {
-    return this.registry.openConnection(direction, usesFileDescriptor, endpoint == null ? undefined : this.admission.connection(direction, endpoint))
+    return this.registry.openConnection(direction, usesFileDescriptor, this.admission.connection(direction, endpoint))
   }
 
   openStream (peer: PeerId, direction: Direction): StreamManagementScope {
@@ -398,17 +400,28 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
     this.stale.beat()
   }
 
+  private profile (components?: ResourceManagerComponents): NodeProfile {
+    const { maxConnections, maxParallelDials, maxIncomingPendingConnections } = DEFAULT_PROFILE
+    const options = sharedOptions(components?.registrar)
+
+    return {
+      maxConnections: this.maxConnections ?? maxConnections,
+      maxParallelDials: Math.max(maxParallelDials, options.maxParallelDials ?? 0),
+      maxIncomingPendingConnections: Math.max(maxIncomingPendingConnections, options.maxIncomingPendingConnections ?? 0)
+    }
+  }
+
   /**
    * The connection manager prunes only once it has more connections than
    * `maxConnections`. A limit below that refuses connections before any is pruned.
    */
   private warnOfConflicts (): void {
-    const { maxConnections } = this
-    const { system } = this.limits()
+    const { maxConnections = Infinity } = this
+    const { limit } = this.registry.standard.system
 
     for (const resource of ['connections', 'inboundConnections'] as const) {
-      if (maxConnections !== undefined && system[resource] <= maxConnections) {
-        warn(`limits.system.${resource} is ${system[resource]}, but the connection manager prunes connections only above its maxConnections of ${maxConnections}: ` +
+      if (Number.isFinite(maxConnections) && limit[resource] <= maxConnections) {
+        warn(`limits.system.${resource} is ${limit[resource]}, but the connection manager prunes connections only above its maxConnections of ${maxConnections}: ` +
           'new connections will be refused before any is pruned. Raise the limit or lower maxConnections.')
       }
     }

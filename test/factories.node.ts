@@ -9,9 +9,11 @@ import { expect } from 'aegir/chai'
 import { createLibp2p as createUnprotected } from 'libp2p'
 import sinon from 'sinon'
 import { createLibp2p, isResourceLimitExceeded, nullResourceManager, resourceManager } from '../src/index.ts'
+import { BASE_MEMORY } from '../src/limits/base-memory.ts'
 import { connect, createNode, eventually, expectNothingHeld, held, managerOf, nodeOptions, stopAll } from './fixtures/nodes.ts'
-import type { ResourceScope } from '../src/index.ts'
+import type { DefaultResourceManager, EnforcedLimits, ResourceScope } from '../src/index.ts'
 import type { Libp2p } from '@libp2p/interface'
+import type { ConnectionManagerInit } from 'libp2p'
 
 const ECHO = '/echo/1.0.0'
 
@@ -122,6 +124,48 @@ describe('factories', () => {
 
       expect(emitWarning.callCount).to.equal(0)
     })
+  })
+
+  it('takes a manager that is given as a service, as libp2p does', async () => {
+    const node = await createLibp2p({ start: false, services: { resourceManager: resourceManager({ limits: { system: { streams: 777 } } }) } })
+
+    expect((node.services.resourceManager as DefaultResourceManager).limits().system.streams).to.equal(777)
+    await expect(createLibp2p({ start: false, resourceManager: resourceManager(), services: { resourceManager: resourceManager() } as any })).to.eventually.be.rejected()
+      .with.property('name', 'InvalidParametersError')
+  })
+
+  it('lets as many connections be set up as the node is told to', async () => {
+    const limitsOf = async (connectionManager: ConnectionManagerInit): Promise<EnforcedLimits> => {
+      const node = await createLibp2p({ start: false, connectionManager })
+
+      return node.services.resourceManager.limits()
+    }
+
+    expect((await limitsOf({})).transient).to.include({ inboundConnections: 100, outboundConnections: 100, connections: 200 })
+    expect((await limitsOf({ maxParallelDials: 3, maxIncomingPendingConnections: 3 })).transient).to.include({ inboundConnections: 100, outboundConnections: 100 })
+
+    const many = await limitsOf({ maxParallelDials: 300, maxIncomingPendingConnections: 500 })
+    expect(many.transient).to.include({ inboundConnections: 500, outboundConnections: 300, connections: 800 })
+    expect(many.system.outboundConnections).to.be.at.least(600)
+  })
+
+  it('keeps limits of a node that never prunes, as many connections as there is memory for', async () => {
+    const emitWarning = sinon.stub(process, 'emitWarning')
+
+    try {
+      const node = await createNode({ memory: 2 ** 30, options: { connectionManager: { maxConnections: Infinity } } })
+      nodes.push(node)
+      const { system, transient } = managerOf(node).limits()
+
+      for (const value of [...Object.values(system), ...Object.values(transient)]) {
+        expect(value).to.be.below(2 ** 53)
+      }
+
+      expect(system.connections).to.be.above(2 ** 30 / BASE_MEMORY.connection)
+      expect(emitWarning.callCount).to.equal(0)
+    } finally {
+      emitWarning.restore()
+    }
   })
 
   it('warns at start of a limit that makes pruning impossible, naming both numbers', async () => {

@@ -2,7 +2,11 @@
 
 import { expect } from 'aegir/chai'
 import { pipe } from 'it-pipe'
-import { createResourceManager, meter, ReservationPriority } from '../src/index.ts'
+import { ScopeRegistry } from '../src/core/scope-registry.ts'
+import { ScopeEnvironment } from '../src/core/scope.ts'
+import { createResourceManager, meter, ReservationPriority, scaleLimits } from '../src/index.ts'
+import { LimitTable } from '../src/limits/limits.ts'
+import { PEER } from './fixtures/peers.ts'
 import type { ResourceScope, ResourceScopeSpan } from '../src/index.ts'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
@@ -145,6 +149,23 @@ describe('meter', () => {
     })
 
     expect(passed).to.deep.equal([...CHUNKS, ...CHUNKS])
+  })
+
+  it('gives back no more than it has taken, when the scope has ended', async () => {
+    const told: unknown[] = []
+    const registry = new ScopeRegistry(new ScopeEnvironment({ overReleased: (...args) => { told.push(args) } }), new LimitTable(scaleLimits({ memory: 2 ** 30, fileDescriptors: 0 })))
+    const stream = registry.openStream(PEER, 'inbound')
+    const passed: unknown[] = []
+
+    await pipe(generate, meter(stream), async chunks => {
+      for await (const chunk of chunks) {
+        passed.push(chunk)
+        stream.done()
+      }
+    })
+
+    expect(passed).to.have.length(CHUNKS.length)
+    expect(told).to.be.empty()
   })
 
   it('says what does not work with a size that makes no sense', async () => {

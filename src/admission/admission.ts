@@ -167,7 +167,14 @@ export class Admission implements StreamAdmission {
     }
   }
 
-  connection (direction: Direction, endpoint: Multiaddr): ConnectionAdmission {
+  /**
+   * Undefined if no gate asks anything of connections without an endpoint
+   */
+  connection (direction: Direction, endpoint?: Multiaddr): ConnectionAdmission | undefined {
+    if (endpoint == null && !this.processMemory.exceeded && this.given.rates?.connections?.global === undefined) {
+      return
+    }
+
     return new AddressAdmission(direction, endpoint, this)
   }
 
@@ -189,20 +196,20 @@ export class Admission implements StreamAdmission {
 type Gates = Pick<Admission, 'allowlist' | 'subnets' | 'connectionRates' | 'processMemory'>
 
 /**
- * A connection of an address. Endpoints that begin with no IP address have no
- * limit by address and no allowlist.
+ * A connection of an address. Without one, and where it begins with no IP address,
+ * there is no limit by address and no allowlist.
  */
 class AddressAdmission implements ConnectionAdmission {
-  readonly endpoint: Multiaddr
+  readonly endpoint?: Multiaddr
   private readonly direction: Direction
   private readonly ip?: IpAddress
   private readonly gates: Gates
   private entered = false
 
-  constructor (direction: Direction, endpoint: Multiaddr, gates: Gates) {
+  constructor (direction: Direction, endpoint: Multiaddr | undefined, gates: Gates) {
     this.direction = direction
     this.endpoint = endpoint
-    this.ip = ipOf(endpoint)
+    this.ip = endpoint == null ? undefined : ipOf(endpoint)
     this.gates = gates
   }
 

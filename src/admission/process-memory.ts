@@ -53,9 +53,17 @@ export class ProcessMemory {
     this.look()
   }
 
+  /**
+   * What nobody looks at any more refuses nothing
+   */
   stop (): void {
     this.stopTimer?.()
     this.stopTimer = undefined
+
+    if (this.exceeded) {
+      this.exceeded = false
+      this.init.onChange()
+    }
   }
 
   look (): void {

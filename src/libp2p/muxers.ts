@@ -6,6 +6,7 @@
 import { ConnectionClosedError } from '@libp2p/interface'
 import { replaceAll } from './encrypters.ts'
 import { accountDecoder } from './memory/connections.ts'
+import { Overdraft } from './memory/overdraft.ts'
 import { accountStream } from './memory/streams.ts'
 import { facade, override } from './override.ts'
 import { endWithObject } from './scope-map.ts'
@@ -28,6 +29,7 @@ export class MuxerHooks {
   private readonly decorated = new WeakMap<StreamMuxerFactory, StreamMuxerFactory>()
   private readonly muxers = new WeakSet<StreamMuxer>()
   private readonly refused = new WeakSet<Stream>()
+  private readonly overdraft = new Overdraft()
 
   constructor (init: MuxerHooksInit) {
     this.init = init
@@ -73,7 +75,7 @@ export class MuxerHooks {
     }
 
     this.muxers.add(muxer)
-    accountDecoder(muxer, connection, this.init.share)
+    accountDecoder(muxer, connection, this.init.share, this.overdraft)
     this.init.failures.watchMuxer(muxer, connection)
 
     override(muxer, 'createStream', original => async options => {

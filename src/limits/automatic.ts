@@ -13,24 +13,28 @@ import type { Resources } from './scaling.ts'
 import type { ConcreteLimit, Limit } from '../core/types.ts'
 
 /**
- * What an ordinary node does all by itself
+ * What an ordinary node does all by itself, Infinity where nothing ends it
  */
 export interface NodeProfile {
   /** How many connections the connection manager keeps before it prunes */
   maxConnections: number
   /** How many dials run at the same time */
-  parallelDials: number
+  maxParallelDials: number
+  /** How many connections that come in are set up at the same time */
+  maxIncomingPendingConnections: number
 }
 
 /**
  * js-libp2p's own defaults, for accounting without a node, and for what a node
- * does not tell
+ * does not tell. Of connections that come in it sets up only ten at once, but
+ * those of relays and WebRTC are not among them.
  *
  * @see https://github.com/libp2p/js-libp2p/blob/main/packages/libp2p/src/connection-manager/constants.ts
  */
 export const DEFAULT_PROFILE: NodeProfile = {
   maxConnections: 300,
-  parallelDials: 100
+  maxParallelDials: 100,
+  maxIncomingPendingConnections: 100
 }
 
 /**
@@ -70,6 +74,13 @@ const STREAMS_PER_CONNECTION = 8
 const PEERS_TO_FILL_TRANSIENT = 4
 
 /**
+ * js-libp2p takes all that an application sends at once, and counts it until the
+ * remote has taken it. In go-libp2p it waits in the application, and nobody counts
+ * it: its limits of a stream and of one protocol of a peer are for what is read.
+ */
+const UNSENT: Limit = { memory: 64 * 2 ** 20 }
+
+/**
  * @param resources - what the node may use, instead of an eighth of the memory
  * and half of the file descriptors of this process
  * @param profile - what the node does
@@ -86,7 +97,8 @@ export function automaticLimits (resources: Partial<Resources> = {}, profile: No
 
   return fitToNode(limits, profile, {
     memory: resources.memory == null ? Math.floor(memory / 2) : Infinity,
-    fileDescriptors: resources.fileDescriptors ?? (descriptors > 0 ? descriptors : Infinity)
+    // 0 is not known, or without a limit
+    fileDescriptors: [Number(resources.fileDescriptors ?? 0), descriptors].find(given => given > 0) ?? Infinity
   })
 }
 
@@ -94,10 +106,16 @@ export function automaticLimits (resources: Partial<Resources> = {}, profile: No
  * Raises limits so that they never refuse what an ordinary node does, and
  * lowers the memory of all together to what there is
  */
-export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDials }: NodeProfile, available: Resources): ConcreteLimits {
+export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, available: Resources): ConcreteLimits {
+  const memory = least(limits.system.memory, available.memory)
+  // without an end there may be as many as there is memory for
+  const maxConnections = finite(profile.maxConnections, Math.floor(Number(memory) / BASE_MEMORY.connection))
+  const maxParallelDials = finite(profile.maxParallelDials, maxConnections)
+  const maxIncomingPendingConnections = finite(profile.maxIncomingPendingConnections, maxConnections)
   // room for as many again as the connection manager keeps, it prunes only
   // after a new connection is there
-  const connections = Math.max(2 * maxConnections, maxConnections + parallelDials)
+  const connections = Math.max(2 * maxConnections, maxConnections + maxParallelDials)
+  const pending = maxParallelDials + maxIncomingPendingConnections
   const streams = STREAMS_PER_CONNECTION * connections
   const descriptors = least(connections, available.fileDescriptors)
   const unnegotiated = Math.max(connections, PEERS_TO_FILL_TRANSIENT * Number(limits.peerDefault.inboundStreams))
@@ -113,18 +131,22 @@ export function fitToNode (limits: ConcreteLimits, { maxConnections, parallelDia
         inboundStreams: streams + unnegotiated,
         outboundStreams: streams
       }),
-      memory: least(limits.system.memory, available.memory)
+      memory
     },
     transient: atLeast(limits.transient, {
-      connections: 2 * parallelDials,
-      inboundConnections: parallelDials,
-      outboundConnections: parallelDials,
-      fileDescriptors: least(2 * parallelDials, available.fileDescriptors),
+      connections: pending,
+      inboundConnections: maxIncomingPendingConnections,
+      outboundConnections: maxParallelDials,
+      fileDescriptors: least(pending, available.fileDescriptors),
       streams: unnegotiated + connections,
       inboundStreams: unnegotiated,
       outboundStreams: connections,
-      memory: (unnegotiated + connections) * BASE_MEMORY.stream + 2 * parallelDials * BASE_MEMORY.connection
+      memory: (unnegotiated + connections) * BASE_MEMORY.stream + pending * BASE_MEMORY.connection
     }),
+    peerDefault: atLeast(limits.peerDefault, { fileDescriptors: least(limits.peerDefault.connections, available.fileDescriptors) }),
+    servicePeerDefault: atLeast(limits.servicePeerDefault, UNSENT),
+    protocolPeerDefault: atLeast(limits.protocolPeerDefault, UNSENT),
+    stream: atLeast(limits.stream, UNSENT),
     services: {},
     protocols: {},
     servicePeers: {
@@ -158,6 +180,10 @@ function atLeast (limit: ConcreteLimit, floor: Limit): Limit {
   }
 
   return raised
+}
+
+function finite (value: number, otherwise: number): number {
+  return Number.isFinite(value) ? value : otherwise
 }
 
 function least (a: number | bigint, b: number | bigint): number | bigint {

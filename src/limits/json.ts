@@ -159,16 +159,26 @@ export function limitsFromJSON (text: string, options: LimitsFromJSONOptions = {
   }
 }
 
+/** Options of go-libp2p's own code */
+const ONLY_OURS = ['subnets', 'rates']
+
 /**
  * Writes limits in the JSON form of go-libp2p. Fields that are undefined and
  * scopes without a field are left out: they inherit. Peer IDs are written in
  * base58, memory as a string, `Infinity` as `"unlimited"`, 0 as `"blockAll"`.
+ * `subnets` and `rates` are left out, go-libp2p has none in its JSON.
  *
  * @throws {InvalidLimitError} naming path, value and what is allowed
  */
 export function limitsToJSON (limits: Limits | ConcreteLimits): string {
   if (limits === null || typeof limits !== 'object') {
     throw new InvalidLimitError('limits', limits, 'an object with limits by scope')
+  }
+
+  const unknown = Object.keys(limits).find(key => !Object.hasOwn(GO_KEYS, key) && !ONLY_OURS.includes(key))
+
+  if (unknown !== undefined) {
+    throw new InvalidLimitError(`limits.${unknown}`, (limits as any)[unknown], `one of the scopes ${Object.keys(GO_KEYS).join(', ')}`)
   }
 
   const members: Array<[string, string]> = []

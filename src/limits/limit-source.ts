@@ -110,7 +110,11 @@ export class LimitSource implements Limiter {
    * hand or given by the user's own limiter
    */
   enforced (registry: ScopeRegistry): ConcreteLimits {
-    return this.withScopes(registry, ({ limit }) => limit)
+    return {
+      ...this.withScopes(registry, ({ limit }) => limit),
+      connection: registry.connectionLimit.concrete,
+      stream: registry.streamLimit.concrete
+    }
   }
 
   /**
@@ -119,9 +123,13 @@ export class LimitSource implements Limiter {
    * @throws {InvalidLimitError} if the user's own limiter answers nonsense
    */
   planned (registry: ScopeRegistry): ConcreteLimits {
-    return this.withScopes(registry, scope => scope.sticky && this.isAsked
-      ? scope.limit
-      : this.limitFor(scope.kind, 'key' in scope ? scope.key : undefined))
+    return {
+      ...this.withScopes(registry, scope => scope.sticky && this.isAsked
+        ? scope.limit
+        : this.limitFor(scope.kind, 'key' in scope ? scope.key : undefined)),
+      connection: this.limitFor('connection'),
+      stream: this.limitFor('stream')
+    }
   }
 
   private withScopes (registry: ScopeRegistry, limitOf: (scope: RootNode | NamedNode) => ConcreteLimit): ConcreteLimits {
@@ -132,9 +140,7 @@ export class LimitSource implements Limiter {
       system: limitOf(standard.system),
       transient: limitOf(standard.transient),
       allowlistedSystem: limitOf(allowlisted.system),
-      allowlistedTransient: limitOf(allowlisted.transient),
-      connection: this.limitFor('connection'),
-      stream: this.limitFor('stream')
+      allowlistedTransient: limitOf(allowlisted.transient)
     }
 
     // the records are copied, whoever prints them may also change them

@@ -42,7 +42,6 @@ export class Snapshots<T extends Observed = Observed> {
   protected readonly observed: T
   private readonly kept = new Map<string, unknown>()
   private readonly named = { protocols: new Set<string>(), services: new Set<string>() }
-  private lastLimits: Partial<Record<Root, ConcreteLimit>> = {}
 
   constructor (observed: T) {
     this.observed = observed
@@ -52,20 +51,8 @@ export class Snapshots<T extends Observed = Observed> {
     return this.once('stat', () => this.observed.stat())
   }
 
-  /**
-   * As they were before where a limiter of the user's own throws: all metrics of
-   * the process would be lost with these
-   */
-  get limits (): Partial<Record<Root, ConcreteLimit>> {
-    return this.once('limits', () => {
-      try {
-        this.lastLimits = this.observed.limits()
-      } catch {
-        // whoever asks for limits is told
-      }
-
-      return this.lastLimits
-    })
+  get limits (): Record<Root, ConcreteLimit> {
+    return this.once('limits', () => this.observed.limits())
   }
 
   /**
@@ -148,10 +135,10 @@ export function useOf (stat: ScopeStat): Record<Resource, number> {
 }
 
 /**
- * A limit in numbers only, none of one that is not known
+ * A limit in numbers only
  */
-export function numbersOf (limit: ConcreteLimit | undefined): Partial<Record<Resource, number>> {
-  return limit === undefined ? {} : Object.fromEntries(RESOURCES.map(resource => [resource, Number(limit[resource])]))
+export function numbersOf (limit: ConcreteLimit): Record<Resource, number> {
+  return Object.fromEntries(RESOURCES.map(resource => [resource, Number(limit[resource])])) as Record<Resource, number>
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { expect } from 'aegir/chai'
 import { createLibp2p } from 'libp2p'
+import pWaitFor from 'p-wait-for'
 import { buffered, createNode, eventually, managerOf, nodeOptions, stopAll } from '../fixtures/nodes.ts'
 import { handleHeld, HELD, heldStreams } from '../fixtures/pair.ts'
 import { pattern, receive, roundUp, settle, WINDOW } from '../fixtures/transfer.ts'
@@ -67,6 +68,23 @@ describe('a writer', () => {
 
   afterEach(async () => {
     await stopAll(node, remote)
+  })
+
+  it('may send all it has at once on the default limits of a small machine, in one stream or in several', async function () {
+    this.timeout(60_000)
+    const MiB = 2 ** 20
+    // what a machine with 1 GiB gives
+    await start({ memory: 128 * MiB })
+    const streams = [stream, ...await Promise.all(Array.from({ length: 3 }, async () => node.getConnections()[0].newStream(HELD)))]
+    await eventually(() => heldStreams(remote as TestNode).length === streams.length)
+    const sizes = [20 * MiB, 8 * MiB, 8 * MiB, 8 * MiB]
+
+    streams.forEach((stream, i) => { stream.send(new Uint8Array(sizes[i])) })
+    const receivers = heldStreams(remote as TestNode).map(stream => receive(stream))
+    await Promise.all(streams.map(async stream => stream.close()))
+    await pWaitFor(() => receivers.reduce((sum, { received }) => sum + received, 0) === 44 * MiB, { timeout: 50_000 })
+
+    expect(managerOf(node).refusals()).to.be.empty()
   })
 
   for (const protectedRemote of [true, false]) {

@@ -96,6 +96,11 @@ describe('limits/json errors', () => {
     ])
   })
 
+  it('refuses to write what it does not know, but for what go has no place for', () => {
+    expect(() => limitsToJSON({ sytem: { memory: 1 } } as any)).to.throw().with.property('path', 'limits.sytem')
+    expect(limitsToJSON({ subnets: {}, rates: {}, system: { streams: 1 } })).to.equal(limitsToJSON({ system: { streams: 1 } }))
+  })
+
   it('refuses to read what is not a string', () => {
     expect(() => limitsFromJSON(new Uint8Array([0x7b, 0x7d]) as any)).to.throw().with.property('name', 'InvalidLimitError')
   })

@@ -78,6 +78,25 @@ describe('admission', () => {
     manager.openConnection('inbound', true, endpoint).done()
   })
 
+  it('limits connections without an address by the rate of all, and by the memory of the process', () => {
+    manager = createResourceManager({ now: () => 0, limits: { rates: { connections: { global: { perSecond: 1, burst: 1 } } } } })
+    manager.openConnection('inbound', false)
+    expect(() => manager.openConnection('inbound', false)).to.throw().with.property('option', 'limits.rates.connections.global')
+    manager.close()
+
+    manager = createResourceManager({ maxProcessMemory: 1 })
+    manager.openConnection('outbound', false)
+
+    if (manager.memoryUsage().resident !== undefined) {
+      expect(() => manager.openConnection('inbound', false)).to.throw().with.property('kind', 'process')
+    }
+
+    // nobody looks any more
+    manager.close()
+    manager.openConnection('inbound', false)
+    manager.openStream(PEER, 'inbound')
+  })
+
   it('never takes a relayed address for that of its relay, nor for allowlisted', () => {
     manager = createResourceManager({ limits: { subnets: { ipv4: { prefixes: [{ prefixLength: 32, connections: 1 }] } }, system: { connections: 3 } }, allowlist: ['/ip4/192.0.2.1'] })
     const relayed = multiaddr(`/ip4/192.0.2.1/tcp/4001/p2p/${PEER}/p2p-circuit`)

@@ -136,15 +136,41 @@ describe('limits while running', () => {
     expect(manager.limits().protocols['/p/1']).to.have.property('streams', 2)
   })
 
+  it('are what is enforced, not what functions would answer now', () => {
+    let answer: (() => Limit) | undefined
+    manager = createResourceManager({ limits: { limitFor: () => answer?.() } })
+    const before = manager.limits()
+
+    answer = () => ({ memory: 7 })
+    expect(manager.limits()).to.deep.equal(before)
+    expect(manager.previewLimits({}).map(({ option }) => option)).to.include.members(['limits.connection.memory', 'limits.stream.memory', 'limits.system.memory'])
+
+    answer = () => { throw new Error('no limit today') }
+    expect(manager.limits()).to.deep.equal(before)
+    expect(() => { manager.refreshLimits() }).to.throw('no limit today')
+
+    answer = () => ({ memory: 7 })
+    manager.refreshLimits()
+    expect(manager.limits()).to.have.nested.property('connection.memory', 7)
+    expect(manager.limits()).to.have.nested.property('stream.memory', 7)
+  })
+
   it('refuse a function that answers nonsense', () => {
     expect(() => createResourceManager({ limits: { limitFor: () => ({ memory: -1 }) } })).to.throw()
       .with.property('path').that.matches(/^limits\..*\.memory$/)
   })
 
+  it('let a peer have the descriptors of all its connections where nothing tells how many there are', () => {
+    manager = createResourceManager({ fileDescriptors: 0 })
+    const { peerDefault } = manager.limits()
+
+    expect(peerDefault.fileDescriptors).to.be.at.least(Number(peerDefault.connections))
+  })
+
   it('never let the automatic defaults take more than half of a small machine', async () => {
-    const { fitToNode } = await import('../../src/limits/automatic.ts')
+    const { DEFAULT_PROFILE, fitToNode } = await import('../../src/limits/automatic.ts')
     const memory = 64 * 2 ** 20
-    const limits = fitToNode(scaleLimits({ memory: memory / 8, fileDescriptors: 0 }), { maxConnections: 300, parallelDials: 100 }, { memory: memory / 2, fileDescriptors: 256 })
+    const limits = fitToNode(scaleLimits({ memory: memory / 8, fileDescriptors: 0 }), DEFAULT_PROFILE, { memory: memory / 2, fileDescriptors: 256 })
 
     expect(limits.system.memory).to.equal(memory / 2)
     expect(limits.system.inboundConnections).to.be.at.least(600)

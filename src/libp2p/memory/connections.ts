@@ -9,6 +9,7 @@ import { Buffered } from './buffered.ts'
 import { Joiner } from './slices.ts'
 import { watchBuffers } from './watch.ts'
 import type { FairShare } from './fair-share.ts'
+import type { Overdraft } from './overdraft.ts'
 import type { BufferWatcher } from './watch.ts'
 import type { ConnectionRecord } from '../scope-map.ts'
 import type { MessageStream, StreamMuxer } from '@libp2p/interface'
@@ -119,7 +120,7 @@ const FRAME = 12 + 256 * 1024
  * is: only then does it compare it with the window. mplex keeps up to 4 MiB.
  * `onData` is public in `AbstractStreamMuxer`; what it throws ends the connection.
  */
-export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void, decoder?: object }, record: ConnectionRecord, share: FairShare): void {
+export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void, decoder?: object }, record: ConnectionRecord, share: FairShare, overdraft: Overdraft): void {
   const onData = muxer.onData?.bind(muxer)
 
   if (onData == null) {
@@ -128,6 +129,8 @@ export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void,
 
   const name = muxer.decoder != null && '_buffer' in muxer.decoder ? '_buffer' : 'buffer'
   const { joiner: rest, reservation } = new Buffered(muxer.decoder, name, record.scope)
+
+  let isOverdrawn = false
 
   const resize = (length: number): void => {
     if (record.ended) {
@@ -138,10 +141,17 @@ export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void,
 
     try {
       reservation.resize(length, () => share.priorityFor(peerScope))
+
+      if (isOverdrawn) {
+        isOverdrawn = false
+        overdraft.set(record, 0)
+      }
     } catch (err) {
       // when others have used up the memory, a frame as any stream may send it
       // must not cost all streams of the connection; its own will have to ask
-      if (length > FRAME || share.isExceededBy(peerScope)) {
+      isOverdrawn = length <= FRAME && !share.isExceededBy(peerScope) && overdraft.set(record, length - reservation.held)
+
+      if (!isOverdrawn) {
         rest.discard()
         throw err
       }

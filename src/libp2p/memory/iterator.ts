@@ -290,7 +290,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
 
   private discard (): void {
     this.endGrace()
-    this.account(-this.queue.splice(0).reduce((sum, data) => sum + data.byteLength, 0))
+    this.account(-sizeOf(this.queue.splice(0)))
   }
 
   /**
@@ -304,10 +304,17 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       return
     }
 
-    const queue = this.queue.toReversed()
-    this.discard()
+    const queue = this.queue.splice(0).reverse()
+    this.endGrace()
+    // if it seemed gone in between, a stream that has closed would count it no more
+    this.queued.bytes -= sizeOf(queue)
     queue.forEach(data => { this.stream.unshift(data) })
+    this.queued.changed()
   }
+}
+
+function sizeOf (queue: Data[]): number {
+  return queue.reduce((sum, data) => sum + data.byteLength, 0)
 }
 
 function isReadable (stream: Stream): boolean {

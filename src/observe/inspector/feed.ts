@@ -154,7 +154,7 @@ export class Feed {
 }
 
 /**
- * A limiter of the user's own may throw. That must not end the node, which it would
+ * A manager of the user's own may throw. That must not end the node, which it would
  * within a timer.
  *
  * @returns what was thrown

@@ -172,7 +172,7 @@ export class TraceWriter {
     if (!this.complete) {
       this.complete = true
       this.beginning = true
-      this.tracer.snapshot(this.limits())
+      this.tracer.snapshot(this.init.limits())
       this.beginning = false
       this.repeated = this.waiting.length
 
@@ -181,17 +181,6 @@ export class TraceWriter {
         this.init.log?.error('the trace has lost %d events and begins anew', this.lost)
         this.lost = 0
       }
-    }
-  }
-
-  /**
-   * A limiter of the user's own may throw, within a timer here
-   */
-  private limits (): Record<string, unknown> | undefined {
-    try {
-      return this.init.limits()
-    } catch (err) {
-      this.tell('the trace begins without the limits', err)
     }
   }
 

@@ -115,6 +115,27 @@ describe('unread data of a stream that has closed', () => {
     })
   }
 
+  it('counts too when it was in a loop that is left', async () => {
+    await start()
+    const { out, unread } = await openHeld(flood)
+    const reader = unread[Symbol.asyncIterator]()
+    out.send(pattern(2 * SIZE))
+    await reader.next()
+    await eventually(() => memory() >= roundUp(SIZE))
+    await (flood.connection as any).maConn.close()
+    await eventually(() => managerOf(flood.node).stat().system.inboundStreams === 0)
+
+    await reader.return?.()
+
+    expect(unread.readBufferLength).to.be.above(SIZE)
+    expect(memory()).to.equal(roundUp(unread.readBufferLength))
+
+    const left = unread.readBufferLength
+    const receiver = receive(unread)
+    await eventually(() => receiver.received === left)
+    expect(memory()).to.equal(0)
+  })
+
   it('is given back when nobody refers to the stream any more', async () => {
     await start()
     await resetWithData()

@@ -252,7 +252,7 @@ describe('a trace', () => {
     })
   }
 
-  it('begins without limits that a limiter of the user\'s own does not tell', async () => {
+  it('begins with the limits there are, though a limiter of the user\'s own fails', async () => {
     let isFailing = true
     let isBroken = false
 
@@ -281,7 +281,8 @@ describe('a trace', () => {
     isFailing = false
     await clock.tickAsync(2 * BEAT)
 
-    expect(written[0]).to.deep.include({ type: 'start', limit: undefined })
+    expect(written[0]).to.have.property('type', 'start')
+    expect(written[0]).to.have.nested.property('limit.connection').that.deep.equals(manager.limits().connection)
     expectComplete()
     isBroken = false
   })
