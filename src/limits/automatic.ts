@@ -80,6 +80,9 @@ const PEERS_TO_FILL_TRANSIENT = 4
  */
 const UNSENT: Limit = { memory: 64 * 2 ** 20 }
 
+/** So that no peer alone uses up what all may use of a protocol or service */
+const UNSENT_TO_ALL: Limit = { memory: 128 * 2 ** 20 }
+
 /**
  * @param resources - what the node may use, instead of an eighth of the memory
  * and half of the file descriptors of this process
@@ -144,7 +147,9 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
       memory: (unnegotiated + connections) * BASE_MEMORY.stream + pending * BASE_MEMORY.connection
     }),
     peerDefault: atLeast(limits.peerDefault, { fileDescriptors: least(limits.peerDefault.connections, available.fileDescriptors) }),
+    serviceDefault: atLeast(limits.serviceDefault, UNSENT_TO_ALL),
     servicePeerDefault: atLeast(limits.servicePeerDefault, UNSENT),
+    protocolDefault: atLeast(limits.protocolDefault, UNSENT_TO_ALL),
     protocolPeerDefault: atLeast(limits.protocolPeerDefault, UNSENT),
     stream: atLeast(limits.stream, UNSENT),
     services: {},
