@@ -7,7 +7,7 @@ import './compliance/unchanged.node.ts'
 import './factories.node.ts'
 import './faults/faults.node.ts'
 import './faults/races.node.ts'
-import { expectProcessToEnd } from './fixtures/process-end.ts'
+import { reportLeftovers } from './fixtures/process-end.ts'
 import './libp2p/bad-input.node.ts'
 import './libp2p/byte-streams.node.ts'
 import './libp2p/connection-end.node.ts'
@@ -59,4 +59,4 @@ import './stacks/gossipsub.node.ts'
 import './stacks/helia.node.ts'
 import './stacks/kad-dht.node.ts'
 
-expectProcessToEnd()
+reportLeftovers()
