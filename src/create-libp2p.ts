@@ -30,7 +30,8 @@ export type ProtectedLibp2pOptions<T extends ServiceMap, M extends ResourceManag
  * before any other is made. What services and transports register is followed,
  * for it to know which service a stream belongs to.
  *
- * @throws {InvalidParametersError} if there is a service of this name as well
+ * @throws {InvalidParametersError} if there is a service of this name as well, or
+ * what is made is no resource manager
  */
 export async function createProtectedLibp2p<T extends ServiceMap, M extends ResourceManager> (options: ProtectedLibp2pOptions<T, M>): Promise<Libp2p<T & { resourceManager: M }>> {
   const { resourceManager, ...rest } = options
@@ -44,8 +45,13 @@ export async function createProtectedLibp2p<T extends ServiceMap, M extends Reso
     ['resourceManager', (components: ResourceManagerComponents): M => {
       table.share(components.registrar)
       shareOptions(components.registrar, rest.connectionManager ?? {})
+      const manager = resourceManager(components)
 
-      return resourceManager(components)
+      if (typeof manager?.openConnection !== 'function' || typeof manager.openStream !== 'function') {
+        throw new InvalidParametersError('The resource manager opens no connections and streams: give what resourceManager() or nullResourceManager() returns')
+      }
+
+      return manager
     }],
     // an entry may be called __proto__
     ...Object.entries(rest.services ?? {}).map(([name, factory]) => [name, table.followService(name, factory)])

@@ -134,9 +134,11 @@ export function createResourceManager (init: ResourceManagerInit = {}): DefaultR
  * scopes of these.
  *
  * @throws {InvalidLimitError} if an option of the resource manager makes no sense
- * @throws {InvalidParametersError} if a service is called `resourceManager` as well
+ * @throws {InvalidParametersError} if a service is called `resourceManager` as well,
+ * or what is made is no resource manager
  */
 export async function createLibp2p<T extends ServiceMap, M extends ResourceManager> (options: ProtectedLibp2pOptions<T, M>): Promise<Libp2p<T & { resourceManager: M }>>
+export async function createLibp2p<T extends ServiceMap & { resourceManager: ResourceManager }> (options: Libp2pOptions<T> & { services: { resourceManager: ResourceManagerFactory<T['resourceManager']> } }): Promise<Libp2p<T>>
 export async function createLibp2p<T extends ServiceMap> (options?: Libp2pOptions<T>): Promise<Libp2p<T & { resourceManager: DefaultResourceManager }>>
 export async function createLibp2p (options: Libp2pOptions<any> & { resourceManager?: ResourceManagerFactory } = {}): Promise<Libp2p<any>> {
   const { resourceManager: service, ...services } = options.services ?? {}

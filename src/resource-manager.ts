@@ -267,7 +267,7 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
       throw new InvalidLimitError('headroom', headroom, 'a number of at least 1')
     }
 
-    return suggestFrom(this.environment.peaks, headroom)
+    return suggestFrom(this.environment.peaks, headroom, this.limits())
   }
 
   /**

@@ -11,7 +11,7 @@ import sinon from 'sinon'
 import { createLibp2p, isResourceLimitExceeded, nullResourceManager, resourceManager } from '../src/index.ts'
 import { BASE_MEMORY } from '../src/limits/base-memory.ts'
 import { connect, createNode, eventually, expectNothingHeld, held, managerOf, nodeOptions, stopAll } from './fixtures/nodes.ts'
-import type { DefaultResourceManager, EnforcedLimits, ResourceScope } from '../src/index.ts'
+import type { EnforcedLimits, NullResourceManager, ResourceScope } from '../src/index.ts'
 import type { Libp2p } from '@libp2p/interface'
 import type { ConnectionManagerInit } from 'libp2p'
 
@@ -129,7 +129,14 @@ describe('factories', () => {
   it('takes a manager that is given as a service, as libp2p does', async () => {
     const node = await createLibp2p({ start: false, services: { resourceManager: resourceManager({ limits: { system: { streams: 777 } } }) } })
 
-    expect((node.services.resourceManager as DefaultResourceManager).limits().system.streams).to.equal(777)
+    expect(node.services.resourceManager.limits().system.streams).to.equal(777)
+
+    // with the type of what was given
+    const { services: { resourceManager: none } } = await createLibp2p({ start: false, services: { resourceManager: nullResourceManager() } })
+    expect(none satisfies NullResourceManager).to.not.have.property('limits')
+
+    await expect(createLibp2p({ start: false, services: { resourceManager: () => ({ hello: 1 }) as any } })).to.eventually.be.rejected()
+      .with.property('name', 'InvalidParametersError')
     await expect(createLibp2p({ start: false, resourceManager: resourceManager(), services: { resourceManager: resourceManager() } as any })).to.eventually.be.rejected()
       .with.property('name', 'InvalidParametersError')
   })
@@ -147,6 +154,17 @@ describe('factories', () => {
     const many = await limitsOf({ maxParallelDials: 300, maxIncomingPendingConnections: 500 })
     expect(many.transient).to.include({ inboundConnections: 500, outboundConnections: 300, connections: 800 })
     expect(many.system.outboundConnections).to.be.at.least(600)
+
+    // all that libp2p takes
+    for (const number of [1, 150.5, 2 ** 40, Number.MAX_SAFE_INTEGER, Infinity]) {
+      for (const option of ['maxConnections', 'maxParallelDials', 'maxIncomingPendingConnections']) {
+        const { transient, system } = await limitsOf({ [option]: number })
+
+        expect(transient.inboundConnections, `${option}: ${number}`).to.be.at.least(100)
+        expect(transient.outboundConnections, `${option}: ${number}`).to.be.at.least(100)
+        expect(system.connections, `${option}: ${number}`).to.be.below(2 ** 53).and.at.least(100)
+      }
+    }
   })
 
   it('keeps limits of a node that never prunes, as many connections as there is memory for', async () => {

@@ -83,6 +83,9 @@ const UNSENT: Limit = { memory: 64 * 2 ** 20 }
 /** So that no peer alone uses up what all may use of a protocol or service */
 const UNSENT_TO_ALL: Limit = { memory: 128 * 2 ** 20 }
 
+/** More than a node can have at a time is as good as without an end */
+const MOST_CONNECTIONS = 2 ** 31
+
 /**
  * @param resources - what the node may use, instead of an eighth of the memory
  * and half of the file descriptors of this process
@@ -113,8 +116,8 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
   const memory = least(limits.system.memory, available.memory)
   // without an end there may be as many as there is memory for
   const maxConnections = finite(profile.maxConnections, Math.floor(Number(memory) / BASE_MEMORY.connection))
-  const maxParallelDials = finite(profile.maxParallelDials, maxConnections)
-  const maxIncomingPendingConnections = finite(profile.maxIncomingPendingConnections, maxConnections)
+  const maxParallelDials = finite(profile.maxParallelDials, Math.max(maxConnections, DEFAULT_PROFILE.maxParallelDials))
+  const maxIncomingPendingConnections = finite(profile.maxIncomingPendingConnections, Math.max(maxConnections, DEFAULT_PROFILE.maxIncomingPendingConnections))
   // room for as many again as the connection manager keeps, it prunes only
   // after a new connection is there
   const connections = Math.max(2 * maxConnections, maxConnections + maxParallelDials)
@@ -188,7 +191,7 @@ function atLeast (limit: ConcreteLimit, floor: Limit): Limit {
 }
 
 function finite (value: number, otherwise: number): number {
-  return Number.isFinite(value) ? value : otherwise
+  return value < MOST_CONNECTIONS ? Math.ceil(value) : otherwise
 }
 
 function least (a: number | bigint, b: number | bigint): number | bigint {

@@ -3,12 +3,15 @@
  */
 
 import { RESOURCES } from '../core/limit.ts'
-import { nullRecord } from './limits.ts'
-import type { Limits, NamedKey, ScopeKey } from './limits.ts'
+import { FALLBACK, nullRecord } from './limits.ts'
+import type { ConcreteLimits, Limits, ScopeKey } from './limits.ts'
 import type { Peak, Peaks } from '../core/observing.ts'
-import type { Limit, Resource, ScopeKind } from '../core/types.ts'
+import type { ConcreteLimit, Limit, Resource, ScopeKind } from '../core/types.ts'
 
 const MiB = 2 ** 20
+
+/** Of one direction, so that the sum is exact */
+const MOST_COUNTED = Number.MAX_SAFE_INTEGER / 2
 
 const SINGLE: Partial<Record<ScopeKind, ScopeKey>> = {
   system: 'system',
@@ -18,7 +21,7 @@ const SINGLE: Partial<Record<ScopeKind, ScopeKey>> = {
   peer: 'peerDefault'
 }
 
-const NAMED: Partial<Record<ScopeKind, NamedKey>> = {
+const NAMED: Partial<Record<ScopeKind, keyof typeof FALLBACK>> = {
   service: 'services',
   servicePeer: 'servicePeers',
   protocol: 'protocols',
@@ -26,22 +29,23 @@ const NAMED: Partial<Record<ScopeKind, NamedKey>> = {
 }
 
 /**
- * `headroom` is how many times the highest use a limit lets through
+ * `headroom` is how many times the highest use a limit lets through, `now` what
+ * holds for what is not suggested
  */
-export function suggestFrom (peaks: Peaks, headroom: number): Limits {
+export function suggestFrom (peaks: Peaks, headroom: number, now: ConcreteLimits): Limits {
   const limits: Limits = {}
 
   for (const [kind, key] of Object.entries(SINGLE) as Array<[ScopeKind, ScopeKey]>) {
     for (const [, peak] of peaks.entries(kind)) {
-      limits[key] = withHeadroom(peak, headroom)
+      limits[key] = withHeadroom(peak, headroom, now[key])
     }
   }
 
-  for (const [kind, key] of Object.entries(NAMED) as Array<[ScopeKind, NamedKey]>) {
+  for (const [kind, key] of Object.entries(NAMED) as Array<[ScopeKind, keyof typeof FALLBACK]>) {
     const entries = peaks.entries(kind)
 
     if (entries.length > 0) {
-      limits[key] = nullRecord(Object.fromEntries(entries.map(([name, peak]) => [name, withHeadroom(peak, headroom)])))
+      limits[key] = nullRecord(Object.fromEntries(entries.map(([name, peak]) => [name, withHeadroom(peak, headroom, now[key][name] ?? now[FALLBACK[key]])])))
     }
   }
 
@@ -55,13 +59,27 @@ const SUMS: Partial<Record<Resource, [Resource, Resource]>> = {
 }
 
 /**
- * What was never used keeps its default: a limit of 0 would block it for good, and
- * so would the sum of what was used. Memory is rounded up to mebibytes.
+ * What was never used keeps its limit: one of 0 would block it for good, and so
+ * would the sum of what was used, which has room for it. Memory is rounded up to
+ * mebibytes.
  */
-function withHeadroom (peak: Peak, headroom: number): Limit {
-  return Object.fromEntries(RESOURCES
-    .filter(resource => (SUMS[resource] ?? [resource]).every(part => peak[part] > 0))
-    .map(resource => [resource, resource === 'memory'
-      ? Math.ceil(peak.memory * headroom / MiB) * MiB
-      : Math.ceil(peak[resource] * headroom)]))
+function withHeadroom (peak: Peak, headroom: number, now: ConcreteLimit): Limit {
+  const limit: Limit = {}
+
+  for (const resource of RESOURCES) {
+    const unit = resource === 'memory' ? MiB : 1
+    const wanted = Math.ceil(peak[resource] * headroom / unit) * unit
+    const unused = SUMS[resource]?.find(part => peak[part] === 0)
+
+    if (wanted > 0 && (unused === undefined || now[resource] < wanted)) {
+      limit[resource] = wanted + (unused === undefined ? 0 : countable(now[unused]))
+    }
+  }
+
+  return limit
+}
+
+/** More than a number can count is no limit */
+function countable (value: number | bigint): number {
+  return value <= MOST_COUNTED ? Number(value) : Infinity
 }

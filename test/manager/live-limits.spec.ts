@@ -167,6 +167,20 @@ describe('limits while running', () => {
     expect(peerDefault.fileDescriptors).to.be.at.least(Number(peerDefault.connections))
   })
 
+  it('have room for what an application sends at once, of several peers too', () => {
+    const MiB = 2 ** 20
+    manager = createResourceManager({ memory: 32 * MiB })
+    const limits = manager.limits()
+
+    for (const key of ['stream', 'protocolPeerDefault', 'servicePeerDefault', 'peerDefault'] as const) {
+      expect(limits[key].memory, key).to.equal(64 * MiB)
+    }
+
+    for (const key of ['protocolDefault', 'serviceDefault'] as const) {
+      expect(limits[key].memory, key).to.equal(128 * MiB)
+    }
+  })
+
   it('never let the automatic defaults take more than half of a small machine', async () => {
     const { DEFAULT_PROFILE, fitToNode } = await import('../../src/limits/automatic.ts')
     const memory = 64 * 2 ** 20

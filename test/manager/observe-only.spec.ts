@@ -71,7 +71,8 @@ describe('observe only', () => {
     const limits = manager.suggestLimits(2)
 
     expect(limits.system).to.deep.equal({ inboundStreams: 6, memory: 6 * 2 ** 20 })
-    expect(limits.protocols?.['/p/1']).to.deep.equal({ inboundStreams: 6, memory: 6 * 2 ** 20 })
+    // its limit of streams would not let that through
+    expect(limits.protocols?.['/p/1']).to.include({ inboundStreams: 6, memory: 6 * 2 ** 20 }).and.have.property('streams').that.is.above(6)
     expect(limits.services?.svc).to.include({ inboundStreams: 6 })
     expect(limits.protocolPeers?.['/p/1']).to.include({ inboundStreams: 6 })
     expect(limits.peerDefault).to.include({ inboundStreams: 6 })
@@ -108,6 +109,21 @@ describe('observe only', () => {
     for (const scope of [connection, ...streams]) {
       scope.done()
     }
+  })
+
+  it('suggests sums where what was seen would not fit into those there are', () => {
+    const [{ streams: most, outboundStreams }] = [manager.limits().peerDefault]
+    const count = Number(most) + 1
+    const streams = Array.from({ length: count }, () => manager.openStream(PEER, 'inbound'))
+
+    const limits = manager.suggestLimits(1)
+    expect(limits.peerDefault).to.include({ inboundStreams: count, streams: count + Number(outboundStreams) })
+
+    const strict = createResourceManager({ limits })
+    streams.forEach(() => strict.openStream(PEER, 'inbound'))
+    strict.openStream(PEER, 'outbound')
+    strict.close()
+    streams.forEach(scope => { scope.done() })
   })
 
   it('is the only way to get suggestions', () => {

@@ -290,7 +290,7 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
 
   private discard (): void {
     this.endGrace()
-    this.account(-sizeOf(this.queue.splice(0)))
+    this.account(-this.queue.splice(0).reduce((sum, data) => sum + data.byteLength, 0))
   }
 
   /**
@@ -304,17 +304,18 @@ export class StreamIterator implements AsyncGenerator<Data, undefined> {
       return
     }
 
-    const queue = this.queue.splice(0).reverse()
+    const queue = new Uint8ArrayList(...this.queue.splice(0))
     this.endGrace()
-    // if it seemed gone in between, a stream that has closed would count it no more
-    this.queued.bytes -= sizeOf(queue)
-    queue.forEach(data => { this.stream.unshift(data) })
+    // moved in one: what seemed gone in between would have to be reserved again,
+    // and would not be for a stream that has closed
+    this.queued.bytes -= queue.byteLength
+
+    if (queue.byteLength > 0) {
+      this.stream.unshift(queue)
+    }
+
     this.queued.changed()
   }
-}
-
-function sizeOf (queue: Data[]): number {
-  return queue.reduce((sum, data) => sum + data.byteLength, 0)
 }
 
 function isReadable (stream: Stream): boolean {

@@ -7,6 +7,15 @@
 const MOST = 64 * 1024 * 1024
 
 /**
+ * So much may be there in any case, in bytes: when others have used all of the
+ * above, what says so to a remote must not cost the connection
+ */
+const LEAST = 16 * 1024
+
+/** How many holders there are at least before those that have ended are looked for */
+const FEW = 64
+
+/**
  * Who holds something
  */
 interface Holder {
@@ -17,6 +26,8 @@ interface Holder {
 export class Overdraft {
   private readonly held = new Map<Holder, number>()
   private total = 0
+  /** As many again as there were the last time, so that looking costs little */
+  private sweepAt = FEW
 
   /**
    * @returns whether that much may be there, if not then nothing of it counts
@@ -28,11 +39,11 @@ export class Overdraft {
       return true
     }
 
-    if (this.total + bytes > MOST) {
+    if (this.total + bytes > MOST || this.held.size >= this.sweepAt) {
       this.removeEnded()
     }
 
-    if (this.total + bytes > MOST) {
+    if (bytes > LEAST && this.total + bytes > MOST) {
       return false
     }
 
@@ -53,5 +64,7 @@ export class Overdraft {
         this.clear(holder)
       }
     }
+
+    this.sweepAt = FEW + 2 * this.held.size
   }
 }

@@ -39,7 +39,7 @@ export class Access {
    * is no string, or an empty one
    */
   constructor (host: string, token: string | undefined) {
-    const name = nameOf(isIP(host) === 6 ? `[${host}]` : host)
+    const name = nameOf(host)
 
     if (name === undefined) {
       throw new InvalidParametersError('The host is to be a name or an address')
@@ -100,23 +100,27 @@ export class Access {
    * nobody's: they cannot be made to point elsewhere.
    */
   private isOurs (host: string): boolean {
-    const name = nameOf(host)
+    const name = host.replace(/:\d+$/, '').toLowerCase()
 
-    return name !== undefined && (name === this.name || LOOPBACK_NAMES.has(name) || (this.isWildcard && isIP(name.replace(/^\[(.+)\]$/, '$1')) !== 0))
+    return name === this.name || LOOPBACK_NAMES.has(name) || (this.isWildcard && isIP(name.replace(/^\[(.+)\]$/, '$1')) !== 0)
   }
 }
 
 /**
- * As browsers have it, without the port; undefined if there is none
+ * As browsers have it, undefined if it is not the host of any URL
  */
 function nameOf (host: string): string | undefined {
-  try {
-    const { hostname, href } = new URL(`http://${host}`)
+  const isIPv6 = isIP(host) === 6
 
-    // nothing but host and port
-    return /^http:\/\/[^/@?#]+\/$/.test(href) ? hostname : undefined
+  if (!isIPv6 && /[/\\@?#%:[\]\s]/.test(host)) {
+    return
+  }
+
+  try {
+    // a URL has no zone
+    return new URL(`http://${isIPv6 ? `[${host.replace(/%.*$/, '')}]` : host}`).hostname
   } catch {
-    // it is none
+    // a number that is no address
   }
 }
 

@@ -136,6 +136,34 @@ describe('unread data of a stream that has closed', () => {
     expect(memory()).to.equal(0)
   })
 
+  it('is not asked for again when a loop is left while others use up the memory', async () => {
+    await start()
+    const manager = managerOf(flood.node)
+    const { out, unread } = await openHeld(flood)
+    const reader = unread[Symbol.asyncIterator]()
+
+    for (let i = 0; i < 10; i++) {
+      out.send(pattern(SIZE / 5, i * SIZE / 5))
+    }
+
+    await reader.next()
+    await settle(flood)
+    const left = memory()
+    const span = manager.viewPeer(flood.sender.peerId, scope => scope.beginSpan())
+    span.reserveMemory(2 * 2 ** 20)
+    const others = manager.viewSystem(scope => scope.beginSpan())
+    manager.setLimits({ system: { memory: Math.floor(manager.stat().system.memory / 0.7) } })
+
+    await reader.return?.()
+
+    expect(refusals).to.be.empty()
+    expect(unread.status).to.equal('open')
+    expect(memory() - 2 * 2 ** 20).to.equal(left)
+    expect(roundUp(unread.readBufferLength)).to.equal(left)
+    span.done()
+    others.done()
+  })
+
   it('is given back when nobody refers to the stream any more', async () => {
     await start()
     await resetWithData()

@@ -64,7 +64,7 @@ describe('who may ask the inspector', () => {
   it('is nobody who has another name for its address', async () => {
     await start()
 
-    for (const host of ['attacker.example', `attacker.example:${new URL(inspector.url).port}`, '127.0.0.1.attacker.example', '192.0.2.1', 'localhost.', '[::2]']) {
+    for (const host of ['attacker.example', `attacker.example:${new URL(inspector.url).port}`, '127.0.0.1.attacker.example', '192.0.2.1', 'localhost.', '[::2]', '@localhost', 'localhost/', 'loc%61lhost']) {
       for (const path of ['/', '/style.css', '/limits', '/nothing']) {
         expect(await status(path, { ...own, host }), `${host}${path}`).to.equal(403)
       }
@@ -255,7 +255,7 @@ describe('the options of the inspector', () => {
 
   after(() => { manager.close() })
 
-  for (const options of [{ host: '' }, { host: 1 }, { interval: 0 }, { interval: NaN }, { interval: 3_000_000_000 }, { port: -1 }, { port: 65_536 }, { port: 1.5 }, { port: '80x' }, { host: 'a b' }, { host: 'a/b' }, { host: 'a@b' }, { token: '' }, { token: 1 }] as any[]) {
+  for (const options of [{ host: '' }, { host: 1 }, { interval: 0 }, { interval: NaN }, { interval: 3_000_000_000 }, { port: -1 }, { port: 65_536 }, { port: 1.5 }, { port: '80x' }, { host: 'a b' }, { host: 'a/b' }, { host: 'a@b' }, { host: 'localhost:80' }, { host: '[::1]' }, { host: '1.2.3.256' }, { token: '' }, { token: 1 }] as any[]) {
     it(`are an error if they make no sense: ${JSON.stringify(options)}`, async () => {
       await expect(serveInspector(manager, options)).to.eventually.be.rejected().with.property('name', 'InvalidParametersError')
     })
