@@ -177,7 +177,7 @@ describe('who may ask the inspector', () => {
   it('gets nothing that is not in its table', async () => {
     await start()
 
-    for (const path of ['/page/../inspector.ts', '/page/%2e%2e/inspector.ts', '/page/..%2finspector.ts', '/../../package.json', '//attacker.example/', '/page/', '/page/main.d.ts', '/lib/../../package.json', '/__proto__', '/constructor', '*', 'http://attacker.example/', '/page/main.ts%00.js', '/\\..\\package.json']) {
+    for (const path of ['/page/../inspector.ts', '/page/%2e%2e/inspector.ts', '/page/..%2finspector.ts', '/../../package.json', '//attacker.example/', '/page/', '/page/main.d.ts', '/lib/../../package.json', '/__proto__', '/constructor', '*', 'http://attacker.example/', '//[', 'http://', '/page/main.ts%00.js', '/\\..\\package.json']) {
       const { status, body } = await ask(inspector.url, { path, headers: own })
 
       expect([200, 404], path).to.include(status)
