@@ -56,16 +56,16 @@ const SIMULTANEOUS = {
 const PINGS: Limit = { inboundStreams: 16, outboundStreams: 16, streams: 32 }
 
 /**
- * A relayed connection is a stream to each of its ends, and the one who reads
- * slowly leaves a window of data with the relay
- */
-const RELAYED: Limit = { memory: 64 * (BASE_MEMORY.stream + 256 * 1024) }
-
-/**
  * Long-lived streams that a connection has in each direction, such as those of
  * pubsub, and short-lived ones that may overlap
  */
 const STREAMS_PER_CONNECTION = 8
+
+/**
+ * Of these so many may be of one protocol, such as one that stays open with every
+ * peer, or requests
+ */
+const STREAMS_OF_PROTOCOL = 2
 
 /**
  * So many peers may open all their streams at once and never negotiate them
@@ -82,6 +82,16 @@ const UNSENT: Limit = { memory: 64 * 2 ** 20 }
 
 /** So that no peer alone uses up what all may use of a protocol or service */
 const UNSENT_TO_ALL: Limit = { memory: 128 * 2 ** 20 }
+
+/**
+ * A relayed connection is a stream to each of its ends, of which js-libp2p lets 300
+ * to each. What comes from one end waits here until the other takes it.
+ */
+const RELAYED_STREAMS = 300
+const RELAYED: Limit = { inboundStreams: RELAYED_STREAMS, outboundStreams: RELAYED_STREAMS, streams: 2 * RELAYED_STREAMS, ...UNSENT }
+const RELAYED_TO_ALL: Limit = { inboundStreams: 1_024, outboundStreams: 1_024, streams: 2_048, ...UNSENT_TO_ALL }
+
+const RELAY_PROTOCOLS = ['/libp2p/circuit/relay/0.2.0/hop', '/libp2p/circuit/relay/0.2.0/stop'] as const
 
 /** More than a node can have at a time is as good as without an end */
 const MOST_CONNECTIONS = 2 ** 31
@@ -126,6 +136,9 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
   const descriptors = least(connections, available.fileDescriptors)
   const unnegotiated = Math.max(connections, PEERS_TO_FILL_TRANSIENT * Number(limits.peerDefault.inboundStreams))
 
+  const toAll = STREAMS_OF_PROTOCOL * connections
+  const ofProtocol = { streams: 2 * toAll, inboundStreams: toAll, outboundStreams: toAll }
+
   const raised: Limits = {
     system: {
       ...atLeast(limits.system, {
@@ -144,24 +157,27 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
       inboundConnections: maxIncomingPendingConnections,
       outboundConnections: maxParallelDials,
       fileDescriptors: least(pending, available.fileDescriptors),
-      streams: unnegotiated + connections,
+      streams: unnegotiated + toAll,
       inboundStreams: unnegotiated,
-      outboundStreams: connections,
-      memory: (unnegotiated + connections) * BASE_MEMORY.stream + pending * BASE_MEMORY.connection
+      outboundStreams: toAll,
+      memory: (unnegotiated + toAll) * BASE_MEMORY.stream + pending * BASE_MEMORY.connection
     }),
     peerDefault: atLeast(limits.peerDefault, { fileDescriptors: least(limits.peerDefault.connections, available.fileDescriptors) }),
-    serviceDefault: atLeast(limits.serviceDefault, UNSENT_TO_ALL),
+    serviceDefault: atLeast(limits.serviceDefault, { ...ofProtocol, ...UNSENT_TO_ALL }),
     servicePeerDefault: atLeast(limits.servicePeerDefault, UNSENT),
-    protocolDefault: atLeast(limits.protocolDefault, UNSENT_TO_ALL),
+    protocolDefault: atLeast(limits.protocolDefault, { ...ofProtocol, ...UNSENT_TO_ALL }),
     protocolPeerDefault: atLeast(limits.protocolPeerDefault, UNSENT),
     stream: atLeast(limits.stream, UNSENT),
-    services: {},
-    protocols: {},
+    services: { 'libp2p.relay/v2': atLeast(limits.services['libp2p.relay/v2'], RELAYED_TO_ALL) },
+    protocols: Object.fromEntries(RELAY_PROTOCOLS.map(name => [name, atLeast(limits.protocols[name], RELAYED_TO_ALL)])),
     servicePeers: {
       'libp2p.ping': atLeast(limits.servicePeers['libp2p.ping'], PINGS),
       'libp2p.relay/v2': atLeast(limits.servicePeers['libp2p.relay/v2'], RELAYED)
     },
-    protocolPeers: { '/ipfs/ping/1.0.0': atLeast(limits.protocolPeers['/ipfs/ping/1.0.0'], PINGS) }
+    protocolPeers: {
+      '/ipfs/ping/1.0.0': atLeast(limits.protocolPeers['/ipfs/ping/1.0.0'], PINGS),
+      ...Object.fromEntries(RELAY_PROTOCOLS.map(name => [name, atLeast(limits.protocolPeers[name], RELAYED)]))
+    }
   }
 
   for (const key of ['services', 'protocols'] as const) {

@@ -70,6 +70,24 @@ describe('a writer', () => {
     await stopAll(node, remote)
   })
 
+  for (const muxer of ['yamux', 'mplex'] as const) {
+    it(`is not left waiting by a reader that has read enough and says so, with ${muxer}`, async () => {
+      await start({ muxer })
+      const writing = writePolitely()
+
+      const reader = other[Symbol.asyncIterator]()
+      await reader.next()
+      await reader.return?.()
+      await other.closeRead()
+      await other.close()
+      await writing.done
+      await stream.close()
+
+      await eventually(() => node.getConnections()[0].streams.length + remote.getConnections()[0].streams.length === 0)
+      expect(writing.sent).to.equal(TOTAL)
+    })
+  }
+
   it('may send all it has at once on the default limits of a small machine, in one stream or in several', async function () {
     this.timeout(60_000)
     const MiB = 2 ** 20

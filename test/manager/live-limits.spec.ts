@@ -181,6 +181,32 @@ describe('limits while running', () => {
     }
   })
 
+  it('have room for what an ordinary node does with all its connections', () => {
+    manager = createResourceManager({ memory: 128 * 2 ** 20 })
+    const { protocolDefault, serviceDefault, transient, ...limits } = manager.limits()
+
+    // two streams of a protocol with each, opened at once
+    for (const limit of [protocolDefault, serviceDefault]) {
+      expect(limit.inboundStreams).to.be.at.least(1_200)
+      expect(limit.outboundStreams).to.be.at.least(1_200)
+      expect(limit.streams).to.be.at.least(2_400)
+    }
+
+    expect(transient.outboundStreams).to.be.at.least(1_200)
+    expect(transient.streams).to.be.at.least(1_200 + Number(transient.inboundStreams))
+
+    // 300 relayed connections of a peer are what js-libp2p lets through
+    for (const limit of [limits.servicePeers['libp2p.relay/v2'], ...['hop', 'stop'].map(name => limits.protocolPeers[`/libp2p/circuit/relay/0.2.0/${name}`])]) {
+      expect(limit.inboundStreams).to.be.at.least(300)
+      expect(limit.memory).to.be.at.least(64 * 2 ** 20)
+    }
+
+    for (const limit of [limits.services['libp2p.relay/v2'], ...['hop', 'stop'].map(name => limits.protocols[`/libp2p/circuit/relay/0.2.0/${name}`])]) {
+      expect(limit.inboundStreams).to.be.at.least(1_024)
+      expect(limit.memory).to.be.at.least(128 * 2 ** 20)
+    }
+  })
+
   it('never let the automatic defaults take more than half of a small machine', async () => {
     const { DEFAULT_PROFILE, fitToNode } = await import('../../src/limits/automatic.ts')
     const memory = 64 * 2 ** 20

@@ -76,7 +76,7 @@ class ConnectionBuffers implements BufferWatcher {
     buffered.joiner.grown()
 
     try {
-      buffered.reservation.resize(length, () => this.share.priorityFor(this.record.scope.peerScope))
+      buffered.reservation.resize(length, () => this.share.priorityForConnection(this.record.scope.peerScope))
     } catch (err: any) {
       if (length - buffered.reservation.held > CONTROL_FRAMES) {
         this.connection.abort(err)
@@ -140,7 +140,7 @@ export function accountDecoder (muxer: StreamMuxer & { onData?(data: any): void,
     const { peerScope } = record.scope
 
     try {
-      reservation.resize(length, () => share.priorityFor(peerScope))
+      reservation.resize(length, () => share.priorityForConnection(peerScope))
 
       if (isOverdrawn) {
         isOverdrawn = false

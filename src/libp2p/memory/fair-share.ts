@@ -31,8 +31,9 @@ export class FairShare {
 
   /**
    * @param peer - the scope of the peer, undefined until it is known
+   * @param beyond - for one that holds more than its share
    */
-  priorityFor (peer?: PeerScope): number {
+  priorityFor (peer?: PeerScope, beyond: number = ReservationPriority.Medium): number {
     if (peer == null) {
       return ReservationPriority.Always
     }
@@ -44,7 +45,15 @@ export class FairShare {
       return ReservationPriority.Always
     }
 
-    return this.isExceededBy(peer) ? ReservationPriority.Medium : ReservationPriority.Always
+    return this.isExceededBy(peer) ? beyond : ReservationPriority.Always
+  }
+
+  /**
+   * For what is on its way through a connection, which costs all of its streams if
+   * it is refused: theirs is refused before
+   */
+  priorityForConnection (peer?: PeerScope): number {
+    return this.priorityFor(peer, ReservationPriority.High)
   }
 
   /**

@@ -50,8 +50,9 @@ export class Throttle {
   set (on: boolean, prompt: boolean): void {
     this.on = on
 
-    // a stream that is paused is the affair of who has paused it
-    if (this.stream.readStatus !== 'readable') {
+    // a stream that is paused is the affair of who has paused it; one that is closed
+    // for reading throws away what comes, for which the remote needs a window
+    if (this.stream.readStatus === 'paused') {
       return
     }
 

@@ -69,6 +69,9 @@ describe('the share of a peer', () => {
     reserve(1)
     expect(priorityFor(PEER)).to.equal(ReservationPriority.Medium)
     expect(priorityFor(OTHER_PEER)).to.equal(ReservationPriority.Always)
+    // what is below its streams may have more, so that it is the streams that end
+    expect(manager.viewPeer(PEER, scope => share.priorityForConnection(scope))).to.equal(ReservationPriority.High)
+    expect(manager.viewPeer(OTHER_PEER, scope => share.priorityForConnection(scope))).to.equal(ReservationPriority.Always)
 
     // which is what it would find
     expect(() => { manager.viewPeer(PEER, scope => { scope.reserveMemory(1, ReservationPriority.Medium) }) })
