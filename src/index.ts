@@ -129,9 +129,9 @@ export function createResourceManager (init: ResourceManagerInit = {}): DefaultR
 
 /**
  * libp2p's `createLibp2p` with a `resourceManager` option, `resourceManager()`
- * if it is left out and no service has that name. The manager is then `node.services.resourceManager`. Streams
- * of protocols that entries of `services` and `transports` register count in the
- * scopes of these.
+ * if it is left out and no service has that name. The manager is then
+ * `node.services.resourceManager`. Streams of protocols that entries of `services`
+ * and `transports` register count in the scopes of these.
  *
  * @throws {InvalidLimitError} if an option of the resource manager makes no sense
  * @throws {InvalidParametersError} if a service is called `resourceManager` as well,

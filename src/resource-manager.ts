@@ -401,13 +401,12 @@ export class DefaultResourceManager extends ScopeViews implements ResourceManage
   }
 
   private profile (components?: ResourceManagerComponents): NodeProfile {
-    const { maxConnections, maxParallelDials, maxIncomingPendingConnections } = DEFAULT_PROFILE
     const options = sharedOptions(components?.registrar)
 
     return {
-      maxConnections: this.maxConnections ?? maxConnections,
-      maxParallelDials: Math.max(maxParallelDials, options.maxParallelDials ?? 0),
-      maxIncomingPendingConnections: Math.max(maxIncomingPendingConnections, options.maxIncomingPendingConnections ?? 0)
+      maxConnections: this.maxConnections ?? DEFAULT_PROFILE.maxConnections,
+      maxParallelDials: options.maxParallelDials ?? DEFAULT_PROFILE.maxParallelDials,
+      maxIncomingPendingConnections: options.maxIncomingPendingConnections ?? DEFAULT_PROFILE.maxIncomingPendingConnections
     }
   }
 

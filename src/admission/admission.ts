@@ -170,6 +170,8 @@ export class Admission implements StreamAdmission {
   /**
    * Undefined if no gate asks anything of connections without an endpoint
    */
+  connection (direction: Direction, endpoint: Multiaddr): ConnectionAdmission
+  connection (direction: Direction, endpoint?: Multiaddr): ConnectionAdmission | undefined
   connection (direction: Direction, endpoint?: Multiaddr): ConnectionAdmission | undefined {
     if (endpoint == null && !this.processMemory.exceeded && this.given.rates?.connections?.global === undefined) {
       return

@@ -126,8 +126,8 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
   const memory = least(limits.system.memory, available.memory)
   // without an end there may be as many as there is memory for
   const maxConnections = finite(profile.maxConnections, Math.floor(Number(memory) / BASE_MEMORY.connection))
-  const maxParallelDials = finite(profile.maxParallelDials, Math.max(maxConnections, DEFAULT_PROFILE.maxParallelDials))
-  const maxIncomingPendingConnections = finite(profile.maxIncomingPendingConnections, Math.max(maxConnections, DEFAULT_PROFILE.maxIncomingPendingConnections))
+  const maxParallelDials = Math.max(DEFAULT_PROFILE.maxParallelDials, finite(profile.maxParallelDials, maxConnections))
+  const maxIncomingPendingConnections = Math.max(DEFAULT_PROFILE.maxIncomingPendingConnections, finite(profile.maxIncomingPendingConnections, maxConnections))
   // room for as many again as the connection manager keeps, it prunes only
   // after a new connection is there
   const connections = Math.max(2 * maxConnections, maxConnections + maxParallelDials)
@@ -135,7 +135,7 @@ export function fitToNode (limits: ConcreteLimits, profile: NodeProfile, availab
   const streams = STREAMS_PER_CONNECTION * connections
   const descriptors = least(connections, available.fileDescriptors)
   const unnegotiated = Math.max(connections, PEERS_TO_FILL_TRANSIENT * Number(limits.peerDefault.inboundStreams))
-
+  // of one protocol, with all peers
   const toAll = STREAMS_OF_PROTOCOL * connections
   const ofProtocol = { streams: 2 * toAll, inboundStreams: toAll, outboundStreams: toAll }
 

@@ -79,9 +79,9 @@ describe('the memory of the process', () => {
 
     current = LIMIT + 1
     admission.start()
-    expect(admission.connection('inbound', ADDRESS)?.enter(false)).to.have.property('kind', 'process')
-    expect(admission.connection('outbound', ADDRESS)?.enter(false)).to.be.undefined()
-    expect(admission.connection('inbound', ADDRESS)?.enter(true)).to.be.undefined()
+    expect(admission.connection('inbound', ADDRESS).enter(false)).to.have.property('kind', 'process')
+    expect(admission.connection('outbound', ADDRESS).enter(false)).to.be.undefined()
+    expect(admission.connection('inbound', ADDRESS).enter(true)).to.be.undefined()
     expect(admission.inboundStream?.('peer')).to.have.property('kind', 'process')
 
     admission.processMemory.look()
@@ -89,7 +89,7 @@ describe('the memory of the process', () => {
     current = 0
     admission.processMemory.look()
     expect(admission.inboundStream).to.be.undefined()
-    expect(admission.connection('inbound', ADDRESS)?.enter(false)).to.be.undefined()
+    expect(admission.connection('inbound', ADDRESS).enter(false)).to.be.undefined()
     admission.stop()
   })
 

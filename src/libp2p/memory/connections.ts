@@ -6,6 +6,7 @@
  */
 
 import { Buffered } from './buffered.ts'
+import { CONTROL_FRAMES } from './overdraft.ts'
 import { Joiner } from './slices.ts'
 import { watchBuffers } from './watch.ts'
 import type { FairShare } from './fair-share.ts'
@@ -13,12 +14,6 @@ import type { Overdraft } from './overdraft.ts'
 import type { BufferWatcher } from './watch.ts'
 import type { ConnectionRecord } from '../scope-map.ts'
 import type { MessageStream, StreamMuxer } from '@libp2p/interface'
-
-/**
- * So much may be there that could not be reserved, in bytes. When the memory is
- * full, streams are aborted: the frames that say so must not cost the connection.
- */
-const CONTROL_FRAMES = 16 * 1024
 
 /**
  * For each form that a connection takes: raw, protected, encrypted. What does not

@@ -7,10 +7,10 @@
 const MOST = 64 * 1024 * 1024
 
 /**
- * So much may be there in any case, in bytes: when others have used all of the
- * above, what says so to a remote must not cost the connection
+ * So much of each connection may be there in any case, in bytes. When the memory is
+ * full, streams are aborted: the frames that say so must not cost the connection.
  */
-const LEAST = 16 * 1024
+export const CONTROL_FRAMES = 16 * 1024
 
 /** How many holders there are at least before those that have ended are looked for */
 const FEW = 64
@@ -43,7 +43,7 @@ export class Overdraft {
       this.removeEnded()
     }
 
-    if (bytes > LEAST && this.total + bytes > MOST) {
+    if (bytes > CONTROL_FRAMES && this.total + bytes > MOST) {
       return false
     }
 

@@ -46,7 +46,7 @@ export class Tracer implements ScopeTracer {
   /**
    * All that there is, as if it was made and taken just now: a trace begins with it
    */
-  snapshot (limits?: Record<string, unknown>): void {
+  snapshot (limits: Record<string, unknown>): void {
     this.readClock()
     this.push(new ScopeEvent(this.time, 'start', '', limits))
 

@@ -151,7 +151,6 @@ describe('unread data of a stream that has closed', () => {
     const left = memory()
     const span = manager.viewPeer(flood.sender.peerId, scope => scope.beginSpan())
     span.reserveMemory(2 * 2 ** 20)
-    const others = manager.viewSystem(scope => scope.beginSpan())
     manager.setLimits({ system: { memory: Math.floor(manager.stat().system.memory / 0.7) } })
 
     await reader.return?.()
@@ -161,7 +160,6 @@ describe('unread data of a stream that has closed', () => {
     expect(memory() - 2 * 2 ** 20).to.equal(left)
     expect(roundUp(unread.readBufferLength)).to.equal(left)
     span.done()
-    others.done()
   })
 
   it('is given back when nobody refers to the stream any more', async () => {

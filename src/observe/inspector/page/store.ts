@@ -95,6 +95,7 @@ export class Store {
         // when the others were is not known
         this.arrivals.push({ at: refusal.at, key: refusal.key, count: 1 })
       }
+
       this.refusals.delete(refusal.key)
       this.refusals.set(refusal.key, refusal)
     }
